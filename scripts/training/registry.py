@@ -1,0 +1,89 @@
+"""Server 2 as training sees it: the tracked run, the registered version and its stage."""
+
+import logging
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sklearn.ensemble import RandomForestClassifier
+
+DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
+ANSWER_TIMEOUT_S = 10
+MODEL_ARTIFACT = "model"
+CONTRACT_ARTIFACT = "contract"
+MODEL_LIBRARIES = ("mlflow", "scikit-learn", "numpy", "cloudpickle")
+
+logger = logging.getLogger(__name__)
+
+
+def connect(tracking_uri: str, experiment: str) -> None:
+    """Makes MLflow use this server and experiment. Raises ConnectionError when nobody answers there."""
+    if tracking_uri.startswith("http"):
+        try:
+            urlopen(f"{tracking_uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S).close()
+        except HTTPError:
+            pass
+        except (URLError, OSError) as error:
+            raise ConnectionError(
+                f"no MLflow at {tracking_uri} ({error}): start scripts.serving or set MLFLOW_TRACKING_URI"
+            ) from error
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment(experiment)
+
+
+def log_trial(name: str, parameters: dict, metrics: dict[str, float]) -> None:
+    """One nested run of the search."""
+    with mlflow.start_run(nested=True, run_name=name):
+        mlflow.log_params(parameters)
+        mlflow.log_metrics(metrics)
+
+
+def log_forest(forest: RandomForestClassifier) -> None:
+    """The bare forest, without a signature: a signature by column names refuses `{"inputs": [[…]]}`."""
+    mlflow.sklearn.log_model(
+        forest, MODEL_ARTIFACT,
+        pip_requirements=[f"{name}=={installed_version(name)}" for name in MODEL_LIBRARIES],
+    )
+
+
+def log_contract(files: list[Path]) -> None:
+    """The contract and the ONNX file, as artifacts of the run that is open."""
+    for file in files:
+        mlflow.log_artifact(str(file), CONTRACT_ARTIFACT)
+
+
+def register(model_name: str, run_id: str) -> str:
+    """A new version of the model from the run's forest; its number."""
+    return str(mlflow.register_model(f"runs:/{run_id}/{MODEL_ARTIFACT}", model_name).version)
+
+
+def promote(model_name: str, version: str) -> None:
+    """Staging, then Production; the version that was there is archived."""
+    client = MlflowClient()
+    client.transition_model_version_stage(model_name, version, "Staging")
+    client.transition_model_version_stage(model_name, version, "Production", archive_existing_versions=True)
+
+
+def known_forests(model_name: str, features: int) -> dict[str, RandomForestClassifier]:
+    """The latest registered version of each stage, by name, where it takes as many features."""
+    try:
+        versions = MlflowClient().get_latest_versions(model_name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    forests = {}
+    for entry in versions:
+        name = f"registered version {entry.version}"
+        try:
+            forest = mlflow.sklearn.load_model(f"models:/{model_name}/{entry.version}")
+        except Exception as error:  # any library may fail in its own way while unpickling
+            logger.warning("%s cannot be loaded, so golden rows may not tell it apart: %s", name, error)
+            continue
+        if getattr(forest, "n_features_in_", None) == features:
+            forests[name] = forest
+    return forests

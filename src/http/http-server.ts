@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+export interface HttpServer {
+  /** Starts listening. @returns the address, with the port that was taken. */
+  listen(): Promise<string>;
+  /** Takes no new connection, answers the requests in flight, then closes; what lasts longer is cut off. */
+  close(): Promise<void>;
+}
+
+interface HttpServerOptions {
+  handler: RequestListener;
+  host: string;
+  port: number;
+  tls: { certFile: string; keyFile: string } | null;
+}
+
+const requestTimeoutMs = 30_000;
+const headersTimeoutMs = 10_000;
+/** GET /v1/labels takes 500 ids, and an ERP's may well have 36 characters. */
+const maxHeaderBytes = 32 * 1024;
+const checkConnectionsEveryMs = 1_000;
+const drainTimeoutMs = 15_000;
+const idleSweepMs = 100;
+
+export function createServer({ handler, host, port, tls }: HttpServerOptions): HttpServer {
+  const limits = {
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    connectionsCheckingInterval: checkConnectionsEveryMs,
+    keepAliveTimeout: 65_000,
+    maxHeaderSize: maxHeaderBytes,
+  };
+  let closing = false;
+  const listener: RequestListener = (request, response) => {
+    if (closing) response.setHeader('Connection', 'close');
+    handler(request, response);
+  };
+  const server: Server = tls
+    ? createHttpsServer(
+        {
+          ...limits,
+          handshakeTimeout: headersTimeoutMs,
+          cert: readFileSync(tls.certFile),
+          key: readFileSync(tls.keyFile),
+        },
+        listener,
+      )
+    : createHttpServer(limits, listener);
+
+  return {
+    async listen() {
+      server.listen({ host, port });
+      await once(server, 'listening');
+      const address = server.address() as AddressInfo;
+      const name = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+      return `${tls ? 'https' : 'http'}://${name}:${address.port}`;
+    },
+    async close() {
+      if (!server.listening) return;
+      closing = true;
+      const closed = once(server, 'close');
+      server.close();
+      const sweep = setInterval(() => server.closeIdleConnections(), idleSweepMs);
+      const cut = setTimeout(() => server.closeAllConnections(), drainTimeoutMs);
+      await closed;
+      clearInterval(sweep);
+      clearTimeout(cut);
+    },
+  };
+}

@@ -1,0 +1,169 @@
+import * as z from 'zod';
+import type { Contract } from '../contract/contract.ts';
+import { type InputFault, ServiceError } from '../errors.ts';
+import { answer, plainTextPattern, problems } from '../http/operation.ts';
+import { contextOf } from '../http/request-context.ts';
+import type { Route } from '../http/route.ts';
+import type { Locale } from '../locale.ts';
+import type { ContractStore } from './contract-store.ts';
+import { isPlainText } from '../plain-text.ts';
+import { isCustomerId } from './given-customer.ts';
+import type { LabelQueryStore } from './label-query-store.ts';
+import { customerIdOf } from './label-routes.ts';
+import { customerIdSchema, labelPageSchema } from './label-schemas.ts';
+import type { StoredLabel } from './label-store.ts';
+import { describeLabel } from './label-view.ts';
+import { readCursor, writeCursor } from './page-cursor.ts';
+
+interface LabelQueryRoutesOptions {
+  contract: Contract;
+  labels: LabelQueryStore;
+  contracts: Pick<ContractStore, 'byId'>;
+  liveVersion(): string | null;
+}
+
+const maxIds = 500;
+const limit = z
+  .string()
+  .regex(/^\d{1,4}$/)
+  .transform(Number)
+  .pipe(z.int().min(1).max(500))
+  .default(100)
+  .meta({
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.pattern;
+      Object.assign(jsonSchema, { type: 'integer', minimum: 1, maximum: 500 });
+    },
+  });
+const from1970 = /^(19[7-9]\d|[2-9]\d{3})/;
+const instant = z.iso.datetime({ offset: true }).refine((text) => from1970.test(text));
+/** The query of a page; `format` names what its cursors hold, for those who make requests from the document. */
+const pageQuery = (format: string) =>
+  z.strictObject({
+    limit,
+    cursor: z.string().max(1_000).optional().meta({ description: '`next` of the page before.', override: { format } }),
+  });
+const historyQuery = pageQuery('history-cursor');
+const commaList = { style: 'form', explode: false } as const;
+const commaListOf = (maxItems: number) => ({
+  type: 'array' as const,
+  items: { type: 'string' as const, minLength: 1, maxLength: 128, pattern: plainTextPattern.replace('[^', '[^,') },
+  minItems: 1,
+  maxItems,
+});
+
+/** Many labels: a customer's history, and the current labels for the ERP's lists. */
+export function createLabelQueryRoutes({ contract, labels, contracts, liveVersion }: LabelQueryRoutesOptions): Route[] {
+  const listQuery = pageQuery('list-cursor').extend({
+    customerIds: z
+      .string()
+      .transform((text) => text.split(','))
+      .pipe(z.array(z.string().refine(isCustomerId)).max(maxIds))
+      .optional()
+      .meta({ description: `Comma list of at most ${maxIds} ids.`, param: commaList, override: commaListOf(maxIds) }),
+    label: z.enum(contract.labels.flatMap(({ code, name }) => [String(code), name])).optional(),
+    version: z
+      .string()
+      .max(64)
+      .refine(isPlainText)
+      .optional()
+      .meta({ override: { pattern: plainTextPattern } }),
+    stale: z.enum(['true', 'false']).optional(),
+    since: instant.optional().meta({
+      description: 'Labelled at this time or later; from 1970 on.',
+      override: { allOf: [{ pattern: from1970.source }] },
+    }),
+    sort: z.enum(['customerId', 'labelledAt', '-labelledAt']).default('customerId'),
+  });
+
+  async function describeAll(found: StoredLabel[], locale: Locale) {
+    const live = liveVersion();
+    return Promise.all(
+      found.map(async (label) =>
+        describeLabel(label, { contract: await contracts.byId(label.contractId), locale, liveVersion: live }),
+      ),
+    );
+  }
+
+  const history: Route = {
+    method: 'get',
+    path: '/v1/customers/:customerId/labels',
+    operation: {
+      operationId: 'getLabelHistory',
+      summary: "A customer's labels, newest first",
+      requestParams: { path: z.object({ customerId: customerIdSchema }), query: historyQuery },
+      responses: { 200: answer('A page of labels.', labelPageSchema), ...problems(422, 503) },
+    },
+    async handle(request, response) {
+      const query = parseQuery(historyQuery, request.query);
+      const after = readCursor(query.cursor, historyCursor);
+      const found = await labels.history(customerIdOf(request.params['customerId']), {
+        limit: query.limit,
+        ...(after && { after: { receivedAt: new Date(after.receivedAt), id: after.id } }),
+      });
+      const last = found.length === query.limit ? found.at(-1) : undefined;
+      const next = last ? writeCursor({ receivedAt: last.receivedAt.toISOString(), id: last.id }) : null;
+      response.json({ labels: await describeAll(found, contextOf(response).locale), next });
+    },
+  };
+
+  const list: Route = {
+    method: 'get',
+    path: '/v1/labels',
+    operation: {
+      operationId: 'listLabels',
+      summary: 'Current labels of many customers',
+      requestParams: { query: listQuery },
+      responses: { 200: answer('A page of labels.', labelPageSchema), ...problems(422, 503) },
+    },
+    async handle(request, response) {
+      const { stale, since, label, ...query } = parseQuery(listQuery, request.query);
+      const after = readCursor(query.cursor, listCursor);
+      const live = liveVersion();
+      const nothingIsStale = live === null;
+      const isNothingAskedFor = stale === 'true' && nothingIsStale;
+      const found = isNothingAskedFor
+        ? []
+        : await labels.list(
+            {
+              customerIds: query.customerIds,
+              version: query.version,
+              label: label && String(contract.labels.find(({ name }) => name === label)?.code ?? label),
+              since: since === undefined ? undefined : new Date(since),
+              superseded: stale === undefined || nothingIsStale ? undefined : { by: live, is: stale === 'true' },
+            },
+            {
+              sort: query.sort,
+              limit: query.limit,
+              ...(after && { after: { labelledAt: new Date(after.labelledAt), customerId: after.customerId } }),
+            },
+          );
+      const last = found.length === query.limit ? found.at(-1) : undefined;
+      const next = last
+        ? writeCursor({ labelledAt: last.labelledAt.toISOString(), customerId: last.customerId })
+        : null;
+      response.json({ labels: await describeAll(found, contextOf(response).locale), next });
+    },
+  };
+
+  return [history, list];
+}
+
+const historyCursor = z.strictObject({ receivedAt: instant, id: z.string().regex(/^\d{1,18}$/) });
+const listCursor = z.strictObject({ labelledAt: instant, customerId: z.string().refine(isCustomerId) });
+
+/** @throws ServiceError invalid_request naming each parameter that is not understood, repeated ones included. */
+function parseQuery<T extends z.ZodType>(schema: T, query: unknown): z.output<T> {
+  const parsed = schema.safeParse({ ...(query as object) });
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.flatMap((issue): InputFault[] =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ pointer: `#/query/${key}`, code: 'unknown_field' }))
+      : [{ pointer: `#/query/${String(issue.path[0])}`, code: 'invalid_value', expected: allowedIn(issue) }],
+  );
+  throw new ServiceError('invalid_request', { faults });
+}
+
+function allowedIn(issue: z.core.$ZodIssue): string {
+  return issue.code === 'invalid_value' ? issue.values.join(', ') : '/openapi.json';
+}

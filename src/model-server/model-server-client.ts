@@ -1,0 +1,160 @@
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import axios, { type AxiosResponse } from 'axios';
+import { ServiceError } from '../errors.ts';
+import { formatInvocation } from './scoring-protocol.ts';
+
+export interface ModelServerAddress {
+  /** Base address, such as https://mlflow.internal:8124. */
+  url: string;
+  /** PEM text of the certificate authority to trust instead of the system's. */
+  ca: string | undefined;
+  clientCertificate: { cert: string; key: string } | undefined;
+}
+
+export interface ModelServerClient {
+  /**
+   * Sends standardised vectors to /invocations and gives back the parsed JSON, unchecked.
+   * @throws RowsRefused on a 400, else ServiceError: model_unavailable, model_untrusted (TLS), model_bad_answer, deadline.
+   */
+  invoke(vectors: readonly (readonly number[])[]): Promise<unknown>;
+  close(): void;
+}
+
+/** The model server answered 400: something in the rows it was sent, or all of them. */
+export class RowsRefused extends Error {
+  override name = 'RowsRefused';
+}
+
+/** Reads the files of a remote model server's settings into an address. */
+export function remoteAddress(remote: {
+  url: string;
+  caFile: string | undefined;
+  clientCertificate: { certFile: string; keyFile: string } | null;
+}): ModelServerAddress {
+  const read = (file: string) => readFileSync(file, 'utf8');
+  return {
+    url: remote.url,
+    ca: remote.caFile === undefined ? undefined : read(remote.caFile),
+    clientCertificate: remote.clientCertificate
+      ? { cert: read(remote.clientCertificate.certFile), key: read(remote.clientCertificate.keyFile) }
+      : undefined,
+  };
+}
+
+/** uvicorn drops a connection that was idle for 5 s; ours must let go first. */
+const idleConnectionMs = 4_000;
+const replyBytesPerRow = 256;
+/** All of TLS 1.3's, and those of TLS 1.2 that keep what was sent secret when the server's key is stolen later. */
+const forwardSecretCiphers =
+  'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM';
+
+/** One keep-alive HTTPS connection pool to one model server. `timeoutMs` bounds a whole call, body included. */
+export function createModelServerClient(options: {
+  address: ModelServerAddress;
+  timeoutMs: number;
+}): ModelServerClient {
+  const { address, timeoutMs } = options;
+  const pool = { keepAlive: true, timeout: idleConnectionMs };
+  const httpAgent = new HttpAgent(pool);
+  const httpsAgent = new HttpsAgent({
+    ...pool,
+    minVersion: 'TLSv1.2',
+    ciphers: forwardSecretCiphers,
+    rejectUnauthorized: true,
+    ...(address.ca !== undefined && { ca: address.ca }),
+    ...address.clientCertificate,
+  });
+  const http = axios.create({
+    baseURL: address.url.replace(/\/+$/, ''),
+    adapter: 'http',
+    httpAgent,
+    httpsAgent,
+    maxRedirects: 0,
+    proxy: false,
+    decompress: false,
+    maxBodyLength: Infinity,
+    // Parsed here, and only a 200: axios would hide broken JSON, or let an error page hide its status
+    responseType: 'text',
+    transformResponse: [],
+    validateStatus: () => true,
+    headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Accept-Encoding': 'identity' },
+  });
+
+  async function invoke(vectors: readonly (readonly number[])[]): Promise<unknown> {
+    const body = formatInvocation(vectors);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const post = () =>
+      http.post<string>('/invocations', body, {
+        signal,
+        maxContentLength: 4_096 + vectors.length * replyBytesPerRow,
+      });
+    let response: AxiosResponse<string>;
+    try {
+      response = await post().catch((error: unknown) => {
+        // A kept-alive connection may be closed just as it is used; scoring is pure, so once more is safe.
+        if (isReset(error) && !signal.aborted) return post();
+        throw error;
+      });
+    } catch (error) {
+      throw toModelFault(error, signal);
+    }
+    return readReply(response);
+  }
+
+  return {
+    invoke,
+    close() {
+      httpAgent.destroy();
+      httpsAgent.destroy();
+    },
+  };
+}
+
+function readReply({ status, headers, data }: AxiosResponse<string>): unknown {
+  if (status === 200) return parseJson(data);
+  if (status === 400) throw new RowsRefused('the model server answered 400');
+  const reason = `the model server answered ${status}`;
+  if (status === 503 || status === 429) {
+    const seconds = Number(headers['retry-after']);
+    const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(Math.ceil(seconds), 1), 30) : 1;
+    throw new ServiceError('model_unavailable', { reason, retryAfterSeconds });
+  }
+  throw new ServiceError('model_bad_answer', { reason });
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ServiceError('model_bad_answer', { reason: 'the model server answered with no readable JSON' });
+  }
+}
+
+const trustFaults =
+  /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|ERROR_IN_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH|UNSPECIFIED|ERR_OSSL)|CERTIFICATE/;
+const resetFaults = /^(ECONNRESET|EPIPE)$/;
+
+function isReset(error: unknown): boolean {
+  return resetFaults.test(codeOf(error));
+}
+
+function codeOf(error: unknown): string {
+  if (!Error.isError(error)) return '';
+  const own = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  // axios wraps the connection's own error, whose code says more than axios's
+  return own.startsWith('ERR_') && error.cause !== undefined ? codeOf(error.cause) || own : own;
+}
+
+/** The caught error's own words may quote the customers in the body, so only its code goes on. */
+function toModelFault(error: unknown, signal: AbortSignal): ServiceError {
+  if (signal.aborted) return new ServiceError('deadline', { reason: 'the model server did not answer in time' });
+  if (axios.isAxiosError(error) && error.code === 'ERR_BAD_RESPONSE')
+    return new ServiceError('model_bad_answer', { reason: 'the model server answered too much, or broke off' });
+  const code = codeOf(error);
+  if (code.startsWith('HPE_'))
+    return new ServiceError('model_bad_answer', { reason: `the model server answered with no proper HTTP (${code})` });
+  if (trustFaults.test(code)) return new ServiceError('model_untrusted', { reason: `no trusted connection (${code})` });
+  return new ServiceError('model_unavailable', { reason: `the model server cannot be reached (${code || 'unknown'})` });
+}

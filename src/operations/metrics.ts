@@ -1,0 +1,91 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { ObservedRequest } from '../http/request-log.ts';
+import type { GuardState } from '../model-guard/model-guard.ts';
+
+export interface Metrics {
+  requestAnswered(request: ObservedRequest): void;
+  labelled(label: { label: string; source: string; modelVersion: string | null }): void;
+  /** One call to the model server that was answered and proved. */
+  batchScored(batch: { rows: number; durationMs: number }): void;
+  /** The page that Prometheus scrapes, and its content type. */
+  page(): Promise<{ type: string; text: string }>;
+}
+
+interface MetricsOptions {
+  version: string;
+  waitingRows(): number;
+  guardState(): GuardState;
+}
+
+// OpenTelemetry's buckets for http.server.request.duration, so that dashboards carry over
+const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+/** Every metric of the service. No label ever holds a customer: each has few values, known beforehand. */
+export function createMetrics({ version, waitingRows, guardState }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const requests = new Histogram({
+    name: 'customer_labels_http_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer.',
+    labelNames: ['method', 'route', 'status'],
+    buckets: durationBuckets,
+    registers,
+  });
+  const labels = new Counter({
+    name: 'customer_labels_labels_total',
+    help: 'Customers labelled and stored.',
+    labelNames: ['label', 'source', 'model_version'],
+    registers,
+  });
+  const calls = new Histogram({
+    name: 'customer_labels_model_call_duration_seconds',
+    help: 'Time of a call to the model server that was proved.',
+    buckets: durationBuckets,
+    registers,
+  });
+  const callRows = new Histogram({
+    name: 'customer_labels_model_call_rows',
+    help: 'Rows of a call to the model server, golden rows not counted.',
+    buckets: rowBuckets,
+    registers,
+  });
+  new Gauge({
+    name: 'customer_labels_waiting_rows',
+    help: 'Rows that wait for the model server or the database.',
+    registers,
+    collect() {
+      this.set(waitingRows());
+    },
+  });
+  new Gauge({
+    name: 'customer_labels_model_proved',
+    help: '1 while the last call to the model server proved that the right model answers.',
+    registers,
+    collect() {
+      this.set(guardState().status === 'proved' ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'customer_labels_build_info',
+    help: 'Always 1; the version is in the label.',
+    labelNames: ['version'],
+    registers,
+  }).set({ version }, 1);
+
+  return {
+    requestAnswered: ({ method, route, status, durationMs }) =>
+      requests.observe({ method: knownMethods.has(method) ? method : 'other', route, status }, durationMs / 1_000),
+    labelled: ({ label, source, modelVersion }) =>
+      labels.inc({ label, source, model_version: modelVersion ?? 'unknown' }),
+    batchScored({ rows, durationMs }) {
+      calls.observe(durationMs / 1_000);
+      callRows.observe(rows);
+    },
+    page: async () => ({ type: registry.contentType, text: await registry.metrics() }),
+  };
+}
+
+const knownMethods = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS']);

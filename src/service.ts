@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Express } from 'express';
+import packageJson from '../package.json' with { type: 'json' };
+import { createApiKeyStore } from './access/api-key-store.ts';
+import { type ApiKeys, createApiKeys } from './access/api-keys.ts';
+import { byApiKey, createAuthorize, trustEverybody } from './access/authorize.ts';
+import { createKeyRoutes } from './access/key-routes.ts';
+import { type Contract, readContract, readOnnx } from './contract/contract.ts';
+import { createFeatureParser } from './contract/feature-vector.ts';
+import { createDatabase, type Database } from './database/database.ts';
+import { startEmbeddedModelServer } from './embedded-model-server/embedded-model-server.ts';
+import { ServiceError, toServiceError } from './errors.ts';
+import { createApp } from './http/app.ts';
+import { createServer } from './http/http-server.ts';
+import type { Route } from './http/route.ts';
+import { createContractStore } from './labels/contract-store.ts';
+import { createFindLabel } from './labels/find-label.ts';
+import { createInvocationRoutes } from './labels/invocation-routes.ts';
+import { createLabelCustomers } from './labels/label-customers.ts';
+import { createLabelQueryRoutes } from './labels/label-query-routes.ts';
+import { createLabelQueryStore } from './labels/label-query-store.ts';
+import { createLabelRoutes } from './labels/label-routes.ts';
+import { createLabelStore } from './labels/label-store.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { createModelGuard, watchModel } from './model-guard/model-guard.ts';
+import { createModelServerClient, type ModelServerAddress, remoteAddress } from './model-server/model-server-client.ts';
+import { createDocsPages } from './operations/docs-routes.ts';
+import { createMetrics } from './operations/metrics.ts';
+import { createOpenApiRoute } from './operations/openapi.ts';
+import { createOperationsRoutes } from './operations/operations-routes.ts';
+import { createReadiness, type Phase } from './operations/readiness.ts';
+import type { Settings } from './settings.ts';
+
+export interface Service extends AsyncDisposable {
+  app: Express;
+  routes: readonly Route[];
+  contract: Contract;
+  keys: ApiKeys;
+  /**
+   * Listens, brings the database up to date and proves the model. A database that is away is waited for; a model
+   * server that is away is not.
+   * @returns the address.
+   */
+  start(): Promise<string>;
+}
+
+/** Parts that a test may bring itself. */
+export interface Overrides {
+  logger?: Logger;
+  contract?: Contract;
+  modelServer?: ModelServerAddress;
+}
+
+const databaseRetryMs = 1_000;
+
+/** THE composition root: every part is made here, once, and released in reverse. */
+export async function createService(settings: Settings, overrides: Overrides = {}): Promise<Service> {
+  await using parts = new AsyncDisposableStack();
+  let phase: Phase = 'starting';
+
+  const logger = overrides.logger ?? createLogger({ level: settings.logLevel });
+  const contract = overrides.contract ?? readContract(settings.contractFile);
+  const database = createDatabase({ settings: settings.database, logger });
+  parts.defer(() => database.close());
+  // Opening PGlite takes as long as loading the forest: both at once. A fault shows again when start() migrates.
+  database.ping().catch(() => {});
+
+  const remote = overrides.modelServer ?? (settings.modelServer.remote && remoteAddress(settings.modelServer.remote));
+  const source = remote ? 'model-server' : 'embedded';
+  const address = remote ?? (await startEmbedded(contract, settings.contractFile, parts));
+  const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
+  parts.defer(() => client.close());
+  const guard = createModelGuard({ contract, client, logger });
+  const liveVersion = () => (guard.state().status === 'proved' ? contract.model.version : null);
+
+  const metrics = createMetrics({
+    version: packageJson.version,
+    waitingRows: () => labelCustomers.waiting(),
+    guardState: guard.state,
+  });
+  const contracts = createContractStore(database.queries);
+  const labels = createLabelStore(database.queries);
+  const labelCustomers = createLabelCustomers({
+    contract,
+    parse: createFeatureParser(contract),
+    guard,
+    labels,
+    contracts,
+    source,
+    limits: settings.modelServer,
+    onBatch: metrics.batchScored,
+    onLabelled: metrics.labelled,
+  });
+  parts.defer(() => labelCustomers.close());
+
+  const findLabel = createFindLabel({ labels, limits: settings.modelServer });
+  const keys = createApiKeys(createApiKeyStore(database.queries));
+  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, guardState: guard.state });
+  const routes: Route[] = [
+    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts, liveVersion }),
+    ...createLabelQueryRoutes({ contract, labels: createLabelQueryStore(database.queries), contracts, liveVersion }),
+    ...createInvocationRoutes({ contract, labelCustomers }),
+    ...createKeyRoutes({ keys }),
+    ...createOperationsRoutes({ contract, readiness, metrics, guardState: guard.state, source }),
+  ];
+  routes.push(createOpenApiRoute({ routes, version: packageJson.version }));
+
+  const app = createApp({
+    routes,
+    authorize: createAuthorize([settings.access === 'none' ? trustEverybody : byApiKey(keys)]),
+    isOn: () => phase === 'running',
+    pages: createDocsPages(),
+    logger,
+    observe: metrics.requestAnswered,
+    corsOrigins: settings.http.corsOrigins,
+    isHttps: settings.http.tls !== null,
+    defaultLocale: settings.defaultLocale,
+  });
+  const server = createServer({ handler: app, ...settings.http });
+  parts.defer(() => server.close());
+
+  const stopping = new AbortController();
+  const owned = parts.move();
+  return {
+    app,
+    routes,
+    contract,
+    keys,
+    async start() {
+      const url = await server.listen();
+      await migrateWhenThere(database, logger, stopping.signal);
+      await guard.prove().catch((error: unknown) => {
+        logger.warn({ err: toServiceError(error) }, 'the model is not proved yet');
+      });
+      owned.defer(watchModel(guard));
+      if (phase === 'starting') phase = 'running';
+      return url;
+    },
+    async [Symbol.asyncDispose]() {
+      phase = 'stopping';
+      stopping.abort();
+      await owned.disposeAsync();
+    },
+  };
+}
+
+async function startEmbedded(contract: Contract, contractFile: string, parts: AsyncDisposableStack) {
+  const featureNames = contract.features.map((feature) => feature.name);
+  const embedded = await startEmbeddedModelServer({ onnx: readOnnx(contract, contractFile), featureNames });
+  parts.defer(() => embedded.close());
+  return embedded.address;
+}
+
+async function migrateWhenThere(database: Database, logger: Logger, stopped: AbortSignal): Promise<void> {
+  while (!stopped.aborted) {
+    try {
+      return await database.migrate();
+    } catch (error) {
+      if (toServiceError(error).code !== 'database_unavailable') throw error;
+      logger.warn({ err: error }, 'the database is away; trying again');
+      await sleep(databaseRetryMs, undefined, { signal: stopped }).catch(() => {});
+    }
+  }
+  throw new ServiceError('not_ready');
+}

@@ -1,0 +1,73 @@
+import { describe, expect, it } from '@jest/globals';
+import { readSettings, type SettingsError } from '../src/settings.ts';
+
+function faultsOf(environment: Record<string, string>): string[] {
+  try {
+    readSettings(environment);
+    return [];
+  } catch (error) {
+    return (error as SettingsError).faults;
+  }
+}
+
+it('works with nothing set: embedded model server, PGlite, loopback', () => {
+  const settings = readSettings({});
+  expect(settings.http).toMatchObject({ host: '127.0.0.1', port: 3000, tls: null });
+  expect(settings.modelServer).toMatchObject({ remote: null, timeoutMs: 10_000, concurrency: 2, maxRows: 512 });
+  expect(settings.database).toEqual({ url: null, dataDir: './data' });
+  expect(settings.access).toBe('none');
+});
+
+it('is frozen, down to the last group', () => {
+  const settings = readSettings({});
+  expect(() => Object.assign(settings.modelServer, { timeoutMs: 1 })).toThrow(TypeError);
+});
+
+it('reports every fault at once, contradictions among them', () => {
+  expect(
+    faultsOf({
+      HOST: '0.0.0.0',
+      PORT: '80a',
+      MODEL_SERVER_TIMEOUT_MS: '-1',
+      MODEL_SERVER_ALLOW_HTTP: 'yes',
+      MODEL_SERVER_CA_FILE: '/none/such.pem',
+      LOG_LEVEL: 'loud',
+      TLS_CERT_FILE: 'package.json',
+    }).map((fault) => fault.split(' ')[0]),
+  ).toEqual(
+    expect.arrayContaining([
+      'PORT',
+      'MODEL_SERVER_TIMEOUT_MS',
+      'MODEL_SERVER_ALLOW_HTTP',
+      'MODEL_SERVER_CA_FILE',
+      'LOG_LEVEL',
+      'TLS_CERT_FILE',
+      'ACCESS',
+      'MODEL_SERVER_URL',
+    ]),
+  );
+});
+
+describe('refuses', () => {
+  it.each([
+    ['http to the model server', { MODEL_SERVER_URL: 'http://mlflow:8124' }],
+    ['another protocol', { MODEL_SERVER_URL: 'ftp://mlflow' }],
+    ['a password in the address', { MODEL_SERVER_URL: 'https://a:b@mlflow:8124' }],
+    ['everybody from everywhere', { HOST: '0.0.0.0', MODEL_SERVER_URL: 'embedded' }],
+    ['the sample model for others by mistake', { HOST: '0.0.0.0', ACCESS: 'own' }],
+    ['certificate checks switched off', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }],
+    ['a database that is not PostgreSQL', { DATABASE_URL: 'mysql://x' }],
+    ['half a client certificate', { MODEL_SERVER_CLIENT_CERT_FILE: 'package.json' }],
+    ['a way in that is not built', { ACCESS: 'ldap' }],
+  ])('%s', (_what, environment) => {
+    expect(faultsOf(environment as Record<string, string>)).toHaveLength(1);
+  });
+});
+
+it.each([
+  ['http where it is said', { MODEL_SERVER_URL: 'http://mlflow:8124', MODEL_SERVER_ALLOW_HTTP: 'true' }],
+  ['the sample model for others, where it is said', { HOST: '::', ACCESS: 'own', MODEL_SERVER_URL: 'embedded' }],
+  ['an empty value as not set', { PORT: '', DATABASE_URL: '' }],
+])('takes %s', (_what, environment) => {
+  expect(faultsOf(environment as Record<string, string>)).toEqual([]);
+});
