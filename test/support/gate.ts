@@ -17,7 +17,7 @@ export interface Gate extends AsyncDisposable {
 export async function startGate(): Promise<Gate> {
   const open = new Set<Socket>();
   let seen: string[] = [];
-  const server = createServer((client) => {
+  const server = createServer({ noDelay: true }, (client) => {
     gate.connections += 1;
     open.add(client);
     client.on('data', (chunk: Buffer) => seen.push(chunk.toString('latin1')));
@@ -26,7 +26,7 @@ export async function startGate(): Promise<Gate> {
       client.destroy();
       return;
     }
-    const peer = connect(gate.target, '127.0.0.1');
+    const peer = connect({ port: gate.target, host: '127.0.0.1', noDelay: true });
     peer.on('error', () => client.destroy()).on('close', () => client.end());
     client.on('close', () => peer.destroy());
     client.pipe(peer);
