@@ -1,10 +1,9 @@
-import { Agent as HttpAgent, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Pool } from 'undici';
 
 export interface Load {
   url: string;
   /** The n-th request of the run; each is another customer. */
-  request(n: number): { method: string; path: string; body?: string; headers?: Record<string, string> };
+  request(n: number): { method: 'GET' | 'POST'; path: string; body?: string; headers?: Record<string, string> };
   callers: number;
   durationMs: number;
   ca?: string;
@@ -25,40 +24,27 @@ export interface LoadResult {
  * connecting and waiting included, to the last byte of the answer.
  */
 export async function runLoad(load: Load): Promise<LoadResult> {
-  const url = new URL(load.url);
-  const isHttps = url.protocol === 'https:';
-  const options = { keepAlive: load.keepAlive, maxSockets: load.callers };
-  const agent = isHttps ? new HttpsAgent({ ...options, ...(load.ca && { ca: load.ca }) }) : new HttpAgent(options);
-  const send = isHttps ? httpsRequest : httpRequest;
+  const pool = new Pool(load.url, {
+    connections: load.callers,
+    pipelining: 1,
+    ...(load.ca && { connect: { ca: load.ca } }),
+  });
   const latenciesMs: number[] = [];
   let failed = 0;
   let n = 0;
 
-  function call(): Promise<void> {
-    const { method, path, body, headers } = load.request(n);
+  async function call(): Promise<void> {
+    const request = load.request(n);
     n += 1;
     const startedAt = performance.now();
-    return new Promise((resolve) => {
-      const fail = () => {
-        failed += 1;
-        resolve();
-      };
-      const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
-      const request = send(
-        { host: url.hostname, port: url.port, method, path, agent, headers: { ...headers, ...length } },
-        (response) => {
-          response.resume();
-          response.once('error', fail);
-          response.once('end', () => {
-            if (response.statusCode !== 200) return fail();
-            latenciesMs.push(performance.now() - startedAt);
-            resolve();
-          });
-        },
-      );
-      request.once('error', fail);
-      request.end(body);
-    });
+    try {
+      const response = await pool.request({ ...request, reset: !load.keepAlive });
+      await response.body.dump();
+      if (response.statusCode === 200) latenciesMs.push(performance.now() - startedAt);
+      else failed += 1;
+    } catch {
+      failed += 1;
+    }
   }
 
   const startedAt = performance.now();
@@ -69,7 +55,7 @@ export async function runLoad(load: Load): Promise<LoadResult> {
     }),
   );
   const seconds = (performance.now() - startedAt) / 1_000;
-  agent.destroy();
+  await pool.destroy();
   latenciesMs.sort((a, b) => a - b);
   const quantile = (q: number) =>
     latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(latenciesMs.length * q))] ?? NaN;

@@ -1,19 +1,31 @@
-import { startProcess, stopProcess, untilPrinted } from '../test/support/real-mlflow.ts';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stopProcess, untilPrinted } from '../test/support/real-mlflow.ts';
 
-/** The service as an operator starts it, with API keys and its log at info. */
+/** The service as `npm start` starts it, with API keys, and its log at info going to a file. */
 export async function startService(environment: Record<string, string>) {
-  const child = startProcess(process.execPath, ['src/main.ts'], {
-    ...environment,
-    PORT: '0',
-    ACCESS: 'own',
-    LOG_LEVEL: 'info',
+  const folder = mkdtempSync(join(tmpdir(), 'bench-service-'));
+  const log = openSync(join(folder, 'service.log'), 'w');
+  const child = spawn(process.execPath, startWords(), {
+    detached: true,
+    stdio: ['ignore', 'pipe', log],
+    env: { ...process.env, ...environment, PORT: '0', ACCESS: 'own', LOG_LEVEL: 'info' },
   });
   const printed = await untilPrinted(child, /Label a customer/);
-  child.stderr?.resume();
   return {
     process: child,
     url: /listening on (\S+)/.exec(printed)?.[1] as string,
     key: /shown only now: +(\S+)/.exec(printed)?.[1] as string,
-    [Symbol.asyncDispose]: () => stopProcess(child),
+    async [Symbol.asyncDispose]() {
+      await stopProcess(child);
+      rmSync(folder, { recursive: true });
+    },
   };
+}
+
+function startWords(): string[] {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } };
+  return scripts.start.split(' ').slice(1);
 }

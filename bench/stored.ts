@@ -37,7 +37,7 @@ async function measure(kind: DatabaseKind, { callers, durationMs }: { callers: n
     url: service.url,
     keepAlive: true,
     callers,
-    request: (n: number) => ({ method: 'GET', path: `/v1/customers/C${n % customerCount}/label`, headers }),
+    request: (n: number) => ({ method: 'GET' as const, path: `/v1/customers/C${n % customerCount}/label`, headers }),
   };
   await runLoad({ ...load, durationMs: 1_500 });
   const result = await runLoad({ ...load, durationMs });

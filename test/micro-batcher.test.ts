@@ -65,6 +65,41 @@ it('sends together what waited while the batches in flight were busy, at most ma
   expect(batches.map((batch) => batch.items)).toEqual([[1], [2], [3, 4, 5, 6]]);
 });
 
+it('sends no second batch beside one in flight for a few, until there are enough or they waited long', async () => {
+  const { batcher, batches } = heldBatcher({ maxInFlight: 3, maxRows: 8, beside: { rows: 3, afterMs: 20 } });
+  const sent = () => batches.map((batch) => batch.items);
+  void batcher.submit([1]);
+  await turn();
+  void batcher.submit([2, 3]);
+  await turn();
+  expect(sent()).toEqual([[1]]);
+  void batcher.submit([4]);
+  await turn();
+  expect(sent()).toEqual([[1], [2, 3, 4]]);
+  void batcher.submit([5]);
+  await turn();
+  jest.advanceTimersByTime(19);
+  await turn();
+  expect(sent()).toHaveLength(2);
+  jest.advanceTimersByTime(1);
+  await turn();
+  expect(sent()).toEqual([[1], [2, 3, 4], [5]]);
+  void batcher.submit([6]);
+  for (const batch of batches) batch.finish();
+  await turn();
+  await turn();
+  expect(sent()).toEqual([[1], [2, 3, 4], [5], [6]]);
+});
+
+it('takes as many as a batch holds for enough', async () => {
+  const { batcher, batches } = heldBatcher({ maxRows: 2, beside: { rows: 100, afterMs: 20 } });
+  void batcher.submit([1]);
+  await turn();
+  void batcher.submit([2, 3]);
+  await turn();
+  expect(batches).toHaveLength(2);
+});
+
 it('refuses what does not fit in the queue, whole, as overloaded', async () => {
   const { batcher } = heldBatcher({ maxInFlight: 1, maxRows: 1, maxQueued: 3 });
   void batcher.submit([1]);

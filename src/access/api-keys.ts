@@ -1,4 +1,4 @@
-import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { isPlainText } from '../plain-text.ts';
 import type { ApiKeyRecord, ApiKeyStore } from './api-key-store.ts';
@@ -80,7 +80,7 @@ export function createApiKeys(store: ApiKeyStore): ApiKeys {
 }
 
 function digestOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
+  return hash('sha256', key, 'buffer');
 }
 
 function withoutDigest({ digest: _digest, ...description }: ApiKeyRecord): ApiKeyDescription {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { Kysely, PGliteDialect, PostgresDialect, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import pg from 'pg';
@@ -60,6 +61,7 @@ export function createDatabase({ settings, logger }: DatabaseOptions): Database 
 
 function postgresDialect(url: string, logger: Logger) {
   const pool = new pg.Pool({
+    Client: PreparingClient,
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -72,4 +74,17 @@ function postgresDialect(url: string, logger: Logger) {
   // Without a listener, an idle connection that breaks would end the process.
   pool.on('error', (error) => logger.warn({ err: error }, 'database connection lost'));
   return new PostgresDialect({ pool });
+}
+
+/**
+ * Has PostgreSQL parse and plan a statement once for each connection, not each time: the planning took a third of a
+ * single write. Their number stays small, since no value of a caller is ever part of a statement's text.
+ */
+class PreparingClient extends pg.Client {
+  override query(...given: unknown[]): never {
+    const [text, values, done] = given;
+    const query = super.query.bind(this) as (...given: unknown[]) => never;
+    if (typeof text !== 'string' || !Array.isArray(values) || values.length === 0) return query(...given);
+    return query({ name: hash('sha1', text), text, values }, done);
+  }
 }

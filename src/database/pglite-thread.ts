@@ -15,7 +15,10 @@ type PGliteLike = Exclude<PGliteDialectConfig['pglite'], (...args: never[]) => u
  */
 export async function openPGliteThread(dataDir: string): Promise<PGliteLike> {
   const unlock = dataDir === 'memory://' ? () => {} : lockFolder(dataDir);
-  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), { workerData: dataDir });
+  const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
+    workerData: dataDir,
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
   const waiting = new Map<number, { resolve(value: never): void; reject(error: unknown): void }>();
   let lastId = 0;
   let turn: Promise<unknown> = Promise.resolve();

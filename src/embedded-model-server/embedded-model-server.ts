@@ -14,7 +14,10 @@ export interface EmbeddedModelServer {
  * @throws Error when the model cannot be loaded.
  */
 export async function startEmbeddedModelServer(model: ForestWorkerData): Promise<EmbeddedModelServer> {
-  const worker = new Worker(new URL('./forest-worker.ts', import.meta.url), { workerData: model });
+  const worker = new Worker(new URL('./forest-worker.ts', import.meta.url), {
+    workerData: model,
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
   const [{ port, ca }] = (await once(worker, 'message')) as [ForestWorkerReady];
   return {
     address: { url: `https://127.0.0.1:${port}`, ca, clientCertificate: undefined },

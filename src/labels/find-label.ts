@@ -6,6 +6,8 @@ export type FindLabel = (customerId: string, left: AbortSignal) => Promise<Store
 
 const maxRowsPerRead = 256;
 const readsInFlight = 2;
+/** A second read at once only for many, or behind a slow one: each read is dearer than what is in it. */
+const secondRead = { rows: maxRowsPerRead, afterMs: 10 };
 
 export function createFindLabel(options: {
   labels: Pick<LabelStore, 'current'>;
@@ -18,6 +20,7 @@ export function createFindLabel(options: {
     },
     maxRows: maxRowsPerRead,
     maxInFlight: readsInFlight,
+    beside: secondRead,
     maxQueued: options.limits.maxQueuedRows,
     timeoutMs: options.limits.timeoutMs,
   });

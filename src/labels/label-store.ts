@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import type { Queries } from '../database/database.ts';
 import type { LabelRow } from '../database/schema.ts';
 
@@ -42,7 +42,9 @@ export function createLabelStore(queries: Queries): LabelStore {
   return {
     async write(labellings) {
       const rows = prepare(labellings);
-      const { rows: stored } = await writeStatement(rows).execute(queries);
+      const { rows: stored } = await queries.executeQuery<WrittenRow>(
+        CompiledQuery.raw(writeStatement, writeParameters(rows)),
+      );
       const byCustomer = new Map(stored.map((row) => [row.customer_id, row]));
       const times: { labelledAt: Date; confirmedAt: Date }[] = [];
       for (const { labelling, isLast, places } of rows) {
@@ -57,11 +59,7 @@ export function createLabelStore(queries: Queries): LabelStore {
     },
 
     async current(customerIds) {
-      const rows = await queries
-        .selectFrom('current_labels')
-        .selectAll()
-        .where('customer_id', '=', sql<string>`ANY(${customerIds}::text[])`)
-        .execute();
+      const { rows } = await queries.executeQuery<LabelRow>(CompiledQuery.raw(currentStatement, [customerIds]));
       return new Map(rows.map((row) => [row.customer_id, toStoredLabel(row)]));
     },
   };
@@ -119,41 +117,38 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-const columns = sql.raw(
-  'customer_id, inputs, scale, contract_id, label, model_name, model_version, source, probability, received_at, labelled_at, confirmed_at',
-);
+const currentStatement = 'SELECT * FROM current_labels WHERE customer_id = ANY($1::text[])';
+
+const columns =
+  'customer_id, inputs, scale, contract_id, label, model_name, model_version, source, probability, received_at, labelled_at, confirmed_at';
 const sameAs = (a: string, b: string) =>
-  sql.raw(
-    ['inputs', 'scale', 'label', 'model_name', 'model_version', 'source']
-      .map((column) => `${a}.${column} IS NOT DISTINCT FROM ${b}.${column}`)
-      .join(' AND '),
-  );
+  ['inputs', 'scale', 'label', 'model_name', 'model_version', 'source']
+    .map((column) => `${a}.${column} IS NOT DISTINCT FROM ${b}.${column}`)
+    .join(' AND ');
 
 /**
  * `stored`: each customer's last labelling becomes the current one, or confirms it, unless the current one's features
  * are newer. `late` and `earlier`: those that did not become current go straight to the history.
  */
-function writeStatement(rows: WriteRow[]) {
-  const column = <T>(value: (row: WriteRow) => T) => rows.map(value);
-  return sql<{ customer_id: string; labelled_at: Date; confirmed_at: Date }>`
+const writeStatement = `
     WITH incoming AS (
       SELECT place, is_first, is_last, customer_id, inputs::float8[], scale, contract_id, label, model_name,
         model_version, source, probability, received_at::timestamptz, labelled_at::timestamptz,
         labelled_at::timestamptz AS confirmed_at
       FROM unnest(
-        ${column((row) => row.isFirst)}::bool[],
-        ${column((row) => row.isLast)}::bool[],
-        ${column((row) => row.labelling.customerId)}::text[],
-        ${column((row) => `{${row.labelling.inputs.join(',')}}`)}::text[],
-        ${column((row) => row.labelling.scale)}::text[],
-        ${column((row) => row.labelling.contractId)}::int[],
-        ${column((row) => row.labelling.label)}::text[],
-        ${column((row) => row.labelling.modelName)}::text[],
-        ${column((row) => row.labelling.modelVersion)}::text[],
-        ${column((row) => row.labelling.source)}::text[],
-        ${column((row) => row.labelling.probability)}::float8[],
-        ${column((row) => row.labelling.receivedAt.toISOString())}::text[],
-        ${column((row) => row.labelling.labelledAt.toISOString())}::text[]
+        $1::bool[],
+        $2::bool[],
+        $3::text[],
+        $4::text[],
+        $5::text[],
+        $6::int[],
+        $7::text[],
+        $8::text[],
+        $9::text[],
+        $10::text[],
+        $11::float8[],
+        $12::text[],
+        $13::text[]
       ) WITH ORDINALITY AS given(is_first, is_last, customer_id, inputs, scale, contract_id, label, model_name,
         model_version, source, probability, received_at, labelled_at, place)
     ),
@@ -183,6 +178,31 @@ function writeStatement(rows: WriteRow[]) {
         SELECT FROM current_labels c WHERE c.customer_id = i.customer_id AND ${sameAs('c', 'i')}))
     )
     SELECT customer_id, labelled_at, confirmed_at FROM stored`;
+
+interface WrittenRow {
+  customer_id: string;
+  labelled_at: Date;
+  confirmed_at: Date;
+}
+
+/** A list for each of the statement's columns. */
+function writeParameters(rows: WriteRow[]) {
+  const column = <T>(value: (row: WriteRow) => T) => rows.map(value);
+  return [
+    column((row) => row.isFirst),
+    column((row) => row.isLast),
+    column((row) => row.labelling.customerId),
+    column((row) => `{${row.labelling.inputs.join(',')}}`),
+    column((row) => row.labelling.scale),
+    column((row) => row.labelling.contractId),
+    column((row) => row.labelling.label),
+    column((row) => row.labelling.modelName),
+    column((row) => row.labelling.modelVersion),
+    column((row) => row.labelling.source),
+    column((row) => row.labelling.probability),
+    column((row) => row.labelling.receivedAt.toISOString()),
+    column((row) => row.labelling.labelledAt.toISOString()),
+  ];
 }
 
 /** A row of either label table as the rest of the service knows it. */

@@ -20,6 +20,11 @@ export interface MicroBatcherOptions<Item, Answer> {
   process(items: readonly Item[]): Promise<readonly Outcome<Answer>[]>;
   maxRows: number;
   maxInFlight: number;
+  /**
+   * How many rows must wait, or how long, before a batch goes out beside one in flight; by default one row, at once.
+   * Fewer share the next batch: two small ones at once cost more than they save.
+   */
+  beside?: { rows: number; afterMs: number };
   maxQueued: number;
   /** From submit to answer; after it the item ends with `deadline`, wherever it is. */
   timeoutMs: number;
@@ -32,19 +37,20 @@ interface Waiter<Item, Answer> {
 }
 
 /**
- * What waits while the batches in flight are busy goes out together.
+ * What waits while a batch is in flight goes out together.
  *
- * There is no window to wait for: an item that finds a free slot leaves with whatever else arrived in the same turn of
- * the event loop. Under load the slots are busy, so batches grow by themselves up to `maxRows`, and the latency that
- * batching adds is never more than the batch before.
+ * There is no window to wait for: an item that finds nothing in flight leaves with whatever else arrived in the same
+ * turn of the event loop. Under load batches grow by themselves up to `maxRows`, and the latency that batching adds is
+ * never more than the batch before, or `beside.afterMs`.
  */
 export function createMicroBatcher<Item, Answer>(
   options: MicroBatcherOptions<Item, Answer>,
 ): MicroBatcher<Item, Answer> {
-  const { maxRows, maxInFlight, maxQueued, timeoutMs } = options;
+  const { maxRows, maxInFlight, maxQueued, timeoutMs, beside = { rows: 1, afterMs: 0 } } = options;
   const queue = new Set<Waiter<Item, Answer>>();
   let inFlight = 0;
   let scheduled: NodeJS.Immediate | undefined;
+  let patience: NodeJS.Timeout | undefined;
   let closed = false;
   let drained: (() => void) | undefined;
 
@@ -81,12 +87,20 @@ export function createMicroBatcher<Item, Answer>(
   }
 
   function schedule() {
-    if (inFlight < maxInFlight && queue.size > 0) scheduled ??= setImmediate(dispatch);
+    if (inFlight === maxInFlight || queue.size === 0) return;
+    if (mayGo()) scheduled ??= setImmediate(dispatch);
+    else patience ??= setTimeout(dispatch, beside.afterMs, true);
   }
 
-  function dispatch() {
+  function mayGo() {
+    return inFlight === 0 || queue.size >= Math.min(beside.rows, maxRows);
+  }
+
+  function dispatch(isLate = false) {
+    clearTimeout(patience);
     scheduled = undefined;
-    while (inFlight < maxInFlight && queue.size > 0) {
+    patience = undefined;
+    for (let go = isLate; inFlight < maxInFlight && queue.size > 0 && (go || mayGo()); go = false) {
       const batch = [...queue.values().take(maxRows)];
       for (const waiter of batch) queue.delete(waiter);
       inFlight += 1;
@@ -96,6 +110,7 @@ export function createMicroBatcher<Item, Answer>(
         if (inFlight === 0 && queue.size === 0) drained?.();
       });
     }
+    schedule();
   }
 
   async function run(batch: Waiter<Item, Answer>[]) {
