@@ -5,8 +5,7 @@ import { createApiKeyStore } from './access/api-key-store.ts';
 import { type ApiKeys, createApiKeys } from './access/api-keys.ts';
 import { byApiKey, createAuthorize, trustEverybody } from './access/authorize.ts';
 import { createKeyRoutes } from './access/key-routes.ts';
-import { type Contract, readContract, readOnnx } from './contract/contract.ts';
-import { createFeatureParser } from './contract/feature-vector.ts';
+import { type Contract, readContracts, readOnnx } from './contract/contract.ts';
 import { createDatabase, type Database } from './database/database.ts';
 import { startEmbeddedModelServer } from './embedded-model-server/embedded-model-server.ts';
 import { ServiceError, toServiceError } from './errors.ts';
@@ -47,7 +46,8 @@ export interface Service extends AsyncDisposable {
 /** Parts that a test may bring itself. */
 export interface Overrides {
   logger?: Logger;
-  contract?: Contract;
+  /** The one that should be live first. */
+  contracts?: readonly Contract[];
   modelServer?: ModelServerAddress;
 }
 
@@ -59,7 +59,8 @@ export async function createService(settings: Settings, overrides: Overrides = {
   let phase: Phase = 'starting';
 
   const logger = overrides.logger ?? createLogger({ level: settings.logLevel });
-  const contract = overrides.contract ?? readContract(settings.contractFile);
+  const contracts = overrides.contracts ?? readContracts(settings.contractFiles);
+  const [contract] = contracts as [Contract];
   const database = createDatabase({ settings: settings.database, logger });
   parts.defer(() => database.close());
   // Opening PGlite takes as long as loading the forest: both at once. A fault shows again when start() migrates.
@@ -67,25 +68,23 @@ export async function createService(settings: Settings, overrides: Overrides = {
 
   const remote = overrides.modelServer ?? (settings.modelServer.remote && remoteAddress(settings.modelServer.remote));
   const source = remote ? 'model-server' : 'embedded';
-  const address = remote ?? (await startEmbedded(contract, settings.contractFile, parts));
+  const address = remote ?? (await startEmbedded(contract, settings.contractFiles[0], parts));
   const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
   parts.defer(() => client.close());
-  const guard = createModelGuard({ contract, client, logger });
-  const liveVersion = () => (guard.state().status === 'proved' ? contract.model.version : null);
+  const guard = createModelGuard({ contracts: () => contracts, client, logger });
+  const liveVersion = () => guard.state().version;
 
   const metrics = createMetrics({
     version: packageJson.version,
     waitingRows: () => labelCustomers.waiting(),
     guardState: guard.state,
   });
-  const contracts = createContractStore(database.queries);
+  const contractStore = createContractStore(database.queries);
   const labels = createLabelStore(database.queries);
   const labelCustomers = createLabelCustomers({
-    contract,
-    parse: createFeatureParser(contract),
     guard,
     labels,
-    contracts,
+    contracts: contractStore,
     source,
     limits: settings.modelServer,
     onBatch: metrics.batchScored,
@@ -97,11 +96,16 @@ export async function createService(settings: Settings, overrides: Overrides = {
   const keys = createApiKeys(createApiKeyStore(database.queries));
   const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, guardState: guard.state });
   const routes: Route[] = [
-    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts, liveVersion }),
-    ...createLabelQueryRoutes({ contract, labels: createLabelQueryStore(database.queries), contracts, liveVersion }),
+    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts: contractStore, liveVersion }),
+    ...createLabelQueryRoutes({
+      contract,
+      labels: createLabelQueryStore(database.queries),
+      contracts: contractStore,
+      liveVersion,
+    }),
     ...createInvocationRoutes({ contract, labelCustomers }),
     ...createKeyRoutes({ keys }),
-    ...createOperationsRoutes({ contract, readiness, metrics, guardState: guard.state, source }),
+    ...createOperationsRoutes({ guard, readiness, metrics, source }),
   ];
   routes.push(createOpenApiRoute({ routes, version: packageJson.version }));
 

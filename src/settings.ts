@@ -46,7 +46,7 @@ export const settingSchemas = {
   MLFLOW_TRACKING_URI: webUrl.optional(),
   MLFLOW_CA_FILE: certificateFile.optional(),
   MODEL_STAGE: z.string().min(1).default('Production'),
-  MODEL_CONTRACT: file.default(defaultContract),
+  MODEL_CONTRACT: list.pipe(z.array(file).min(1, 'names no file')).default([defaultContract]),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
   DATA_DIR: z.string().default('./data'),
   ACCESS: z
@@ -165,7 +165,8 @@ function group(values: Values) {
       values.MLFLOW_TRACKING_URI === undefined
         ? null
         : { url: values.MLFLOW_TRACKING_URI, caFile: values.MLFLOW_CA_FILE, stage: values.MODEL_STAGE },
-    contractFile: values.MODEL_CONTRACT,
+    /** Of the versions that may answer; the one that should be live first. */
+    contractFiles: values.MODEL_CONTRACT as [string, ...string[]],
     database: { url: values.DATABASE_URL ?? null, dataDir: values.DATA_DIR },
     access: values.ACCESS as 'none' | 'own',
     logLevel: values.LOG_LEVEL,

@@ -31,8 +31,8 @@ afterAll(async () => {
 
 /** What the golden rows of every call say of this contract, against the forest that `right` was made for. */
 async function verdict(contract: Contract, through: Pick<ModelServerClient, 'invoke'> = client) {
-  const guard = createModelGuard({ contract, client: through, logger: silentLogger });
-  await guard.score([]).catch(() => {});
+  const guard = createModelGuard({ contracts: () => [contract], client: through, logger: silentLogger });
+  await guard.score(() => []).catch(() => {});
   return guard.state().status;
 }
 

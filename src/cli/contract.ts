@@ -19,7 +19,7 @@ interface AdoptOptions {
 }
 
 /** The contract in use, for a person to read. */
-export function showContract({ contractFile }: Settings): string {
+export function showContract({ contractFiles: [contractFile] }: Settings): string {
   const { model, features, labels, goldenRows, onnx } = readContract(contractFile);
   return [
     contractFile,
@@ -43,7 +43,7 @@ export async function adopt(environment: NodeJS.ProcessEnv, options: AdoptOption
   // The contract that is to be made is not there yet.
   const { MODEL_CONTRACT: wanted, ...others } = environment;
   const settings = readSettings(others);
-  const out = options.out ?? wanted ?? settings.contractFile;
+  const out = options.out ?? wanted ?? settings.contractFiles[0];
   if (settings.modelServer.remote === null)
     throw new ContractError('Set MODEL_SERVER_URL to the model server whose model is to be adopted.');
   const description = readFeatureList(readJson(options.features), options.scaler && readJson(options.scaler));
@@ -55,7 +55,7 @@ export async function adopt(environment: NodeJS.ProcessEnv, options: AdoptOption
     const model = { name: options.modelName, version: options.modelVersion ?? null };
     const adoption = await adoptContract({ description, model, client });
     const contract = checkContract(adoption.contract, 'the adopted contract');
-    await createModelGuard({ contract, client, logger: createLogger({ level: 'silent' }) }).prove();
+    await createModelGuard({ contracts: () => [contract], client, logger: createLogger({ level: 'silent' }) }).prove();
     console.log(describeAdoption(adoption, settings.modelServer.remote.url));
     if (!options.yes && !(await confirm(`Write this to ${out}?`))) return false;
     mkdirSync(dirname(out), { recursive: true });

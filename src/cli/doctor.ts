@@ -59,7 +59,7 @@ export async function runDoctor(environment: NodeJS.ProcessEnv, print: (line: st
 
   let contract: Contract | undefined;
   await report('contract', () => {
-    contract = readContract(known.contractFile);
+    contract = readContract(known.contractFiles[0]);
     const { name, version } = contract.model;
     return ok(
       `${name}, version ${version ?? 'not known'}, ${contract.features.length} features, ${contract.labels.length} labels`,
@@ -107,7 +107,7 @@ async function checkModelServer(settings: Settings, contract: Contract): Promise
   const { remote } = settings.modelServer;
   if (remote !== null) return proveModel(remoteAddress(remote), settings, contract);
   const embedded = await startEmbeddedModelServer({
-    onnx: readOnnx(contract, settings.contractFile),
+    onnx: readOnnx(contract, settings.contractFiles[0]),
     featureNames: contract.features.map((feature) => feature.name),
   });
   try {
@@ -121,7 +121,7 @@ async function proveModel(address: ModelServerAddress, settings: Settings, contr
   const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
   try {
     const startedAt = performance.now();
-    await createModelGuard({ contract, client, logger }).prove();
+    await createModelGuard({ contracts: () => [contract], client, logger }).prove();
     const tookMs = Math.round(performance.now() - startedAt);
     const proved = `all ${contract.goldenRows.length} golden rows right, ${tookMs} ms`;
     if (settings.modelServer.remote === null)

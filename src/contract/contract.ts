@@ -114,6 +114,19 @@ export function readContract(file: string): Contract {
 }
 
 /**
+ * The contracts of versions of one model. @throws ContractError when one cannot be used, or they do not go together.
+ */
+export function readContracts(files: readonly string[]): Contract[] {
+  const contracts = files.map(readContract);
+  const versions = new Set(contracts.map(({ model }) => model.version));
+  if (new Set(contracts.map(({ model }) => model.name)).size > 1)
+    throw new ContractError(`${files.join(', ')} are not contracts of one model`);
+  if (versions.size < contracts.length || (contracts.length > 1 && versions.has(null)))
+    throw new ContractError(`${files.join(', ')}: each of several contracts must name a version of its own`);
+  return contracts;
+}
+
+/**
  * The bytes of the contract's ONNX copy, from the folder of the contract file.
  * @throws ContractError when there is none, or its SHA-256 is not the contract's.
  */

@@ -22,7 +22,7 @@ export function parseFeaturesBody(body: unknown, parse: ParseFeatures): FeatureV
 }
 
 /** `{ id, features, scale? }` in a list. @throws ServiceError invalid_features with every fault. */
-export function parseCustomer(body: unknown, parse: ParseFeatures, pointer: string) {
+export function parseCustomer(body: unknown, parse: ParseFeatures, pointer: string): FeatureVector {
   const fields = fieldsOf(body, pointer);
   const { id } = fields;
   const parsed = parse(fields, pointer);
@@ -33,7 +33,7 @@ export function parseCustomer(body: unknown, parse: ParseFeatures, pointer: stri
   ];
   if (!('vector' in parsed) || !isCustomerId(id) || faults.length > 0)
     throw new ServiceError('invalid_features', { faults });
-  return { id, vector: parsed.vector };
+  return parsed.vector;
 }
 
 /** The list of `{ customers: […] }`. @throws ServiceError invalid_request, too_many_customers */

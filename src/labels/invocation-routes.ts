@@ -11,7 +11,6 @@ import {
 } from '../model-server/scoring-protocol.ts';
 import type { LabelCustomers } from './label-customers.ts';
 import { buildRequestSchemas, mlflowErrorSchema } from './label-schemas.ts';
-import { labelCode } from './label-view.ts';
 
 const bodyBytes = 2 * 1024 * 1024;
 /** The model's time for each is somebody else's wait. */
@@ -51,8 +50,7 @@ export function createInvocationRoutes(options: { contract: Contract; labelCusto
     }),
     async handle(request, response) {
       const vectors = parse(request.body, featureNames);
-      const labels = await labelCustomers.vectors(vectors, contextOf(response).left);
-      const predictions = labels.map((label) => labelCode(contract, label));
+      const predictions = await labelCustomers.vectors(vectors, contextOf(response).left);
       response.set('Content-Type', 'application/json').send(Buffer.from(formatPredictions(predictions)));
     },
   };

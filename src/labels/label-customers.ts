@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Contract } from '../contract/contract.ts';
-import type { FeatureVector, ParseFeatures } from '../contract/feature-vector.ts';
+import type { Contract, GoldenRow, LabelCode } from '../contract/contract.ts';
+import { createFeatureParser, type FeatureVector, type ParseFeatures } from '../contract/feature-vector.ts';
+import { goldenVector } from '../contract/scaling.ts';
 import { type InputFault, ServiceError, toServiceError } from '../errors.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
 import { createBisection } from '../model-server/bisect-refused.ts';
@@ -10,7 +11,7 @@ import { parseCustomer, parseFeaturesBody } from './given-customer.ts';
 import type { Labelling, LabelStore, StoredLabel } from './label-store.ts';
 
 /** A label just made and stored. Faults are warnings: features outside what the model saw in training. */
-export type NewLabel = Omit<StoredLabel, 'id'> & { warnings: InputFault[] };
+export type NewLabel = Omit<StoredLabel, 'id'> & { contract: Contract; warnings: InputFault[] };
 
 export type Verdict = { label: NewLabel } | { customerId: unknown; error: ServiceError };
 
@@ -31,16 +32,14 @@ export interface LabelCustomers {
    */
   many(customers: readonly unknown[], arrival: Arrival): Promise<Verdict[]>;
   /** Labels of standardised vectors that belong to no customer; nothing is stored. */
-  vectors(vectors: readonly (readonly number[])[], left: AbortSignal): Promise<Labelling['label'][]>;
+  vectors(vectors: readonly (readonly number[])[], left: AbortSignal): Promise<LabelCode[]>;
   /** Rows that wait for the model server and for the database. */
   waiting(): number;
   close(): Promise<void>;
 }
 
 interface LabelCustomersOptions {
-  contract: Contract;
-  parse: ParseFeatures;
-  guard: Pick<ModelGuard, 'score' | 'prove'>;
+  guard: Pick<ModelGuard, 'expected' | 'score' | 'prove'>;
   labels: Pick<LabelStore, 'write'>;
   contracts: Pick<ContractStore, 'idOf'>;
   source: Labelling['source'];
@@ -49,10 +48,15 @@ interface LabelCustomersOptions {
   onLabelled(label: Labelling): void;
 }
 
+/** A customer's features, read as each version of the model takes them. @throws ServiceError invalid_features */
+type Reading = (contract: Contract) => FeatureVector;
+
 interface Score {
-  label: string;
+  code: LabelCode;
   probability: number | null;
-  version: string | null;
+  /** Of the version that answered, and what it was given. */
+  contract: Contract;
+  vector: FeatureVector;
   labelledAt: Date;
 }
 
@@ -67,7 +71,7 @@ const maxRowsPerWrite = 2_000;
 
 /** Features in, a proved and stored label out. Customers of different callers share calls and writes. */
 export function createLabelCustomers(options: LabelCustomersOptions): LabelCustomers {
-  const { contract, limits } = options;
+  const { guard, limits } = options;
   const scoring = createScoring(options);
   const storing: MicroBatcher<Labelling, { labelledAt: Date; confirmedAt: Date }> = createMicroBatcher({
     process: async (labellings) => (await options.labels.write(labellings)).map((answer) => ({ answer })),
@@ -77,15 +81,23 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
     timeoutMs: limits.timeoutMs,
   });
 
-  async function store(customerId: string, vector: FeatureVector, score: Score, receivedAt: Date): Promise<NewLabel> {
+  /** Reads features as the expected version takes them, so that what is wrong with them is known before any call. */
+  function reader(read: (parse: ParseFeatures) => FeatureVector): Reading {
+    const reading = remembered((contract) => read(parserOf(contract)));
+    reading(guard.expected());
+    return reading;
+  }
+
+  async function store(customerId: string, score: Score, receivedAt: Date): Promise<NewLabel> {
+    const { contract, vector } = score;
     const labelling: Labelling = {
       customerId,
       inputs: vector.given,
       scale: vector.scale,
       contractId: await options.contracts.idOf(contract),
-      label: score.label,
+      label: String(score.code),
       modelName: contract.model.name,
-      modelVersion: score.version,
+      modelVersion: contract.model.version,
       source: options.source,
       probability: score.probability,
       receivedAt,
@@ -94,31 +106,30 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
     const [stored] = storing.submit([labelling]);
     const times = await (stored as Promise<{ labelledAt: Date; confirmedAt: Date }>);
     options.onLabelled(labelling);
-    return { ...labelling, ...times, warnings: vector.warnings };
+    return { ...labelling, ...times, contract, warnings: vector.warnings };
   }
 
   return {
     async one(id, body, { receivedAt, left }) {
-      const vector = parseFeaturesBody(body, options.parse);
-      const [score] = scoring.submit([vector.standardized], left);
-      return store(id, vector, await (score as Promise<Score>), receivedAt);
+      const [score] = scoring.submit([reader((parse) => parseFeaturesBody(body, parse))], left);
+      return store(id, await (score as Promise<Score>), receivedAt);
     },
 
     async many(customers, { receivedAt, left }) {
-      const accepted: ReturnType<typeof attempt<ReturnType<typeof parseCustomer>>>[] = [];
+      const accepted: ReturnType<typeof attempt<Reading>>[] = [];
       for (const [i, one] of customers.entries()) {
         if (i % rowsPerTurn === rowsPerTurn - 1) await nextTurn();
-        accepted.push(attempt(() => parseCustomer(one, options.parse, `#/customers/${i}`)));
+        accepted.push(attempt(() => reader((parse) => parseCustomer(one, parse, `#/customers/${i}`))));
       }
-      const vectors = accepted.flatMap((one) => ('value' in one ? [one.value.vector.standardized] : []));
-      const scores = scoring.submit(vectors, left).values();
+      const readings = accepted.flatMap((one) => ('value' in one ? [one.value] : []));
+      const scores = scoring.submit(readings, left).values();
       const verdicts = await Promise.all(
         accepted.map(async (one, i): Promise<Verdict> => {
           const customerId = idOf(customers[i]);
           if ('error' in one) return { customerId, error: one.error };
           try {
             const score = await (scores.next().value as Promise<Score>);
-            return { label: await store(one.value.id, one.value.vector, score, receivedAt) };
+            return { label: await store(customerId as string, score, receivedAt) };
           } catch (error) {
             return { customerId, error: pointingInto(`#/customers/${i}`, toServiceError(error)) };
           }
@@ -130,8 +141,17 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
     },
 
     async vectors(vectors, left) {
-      const scores = await Promise.all(scoring.submit(vectors, left));
-      return scores.map((score) => score.label);
+      const readings = vectors.map((vector): Reading => {
+        const read: FeatureVector = {
+          given: [...vector],
+          scale: 'standardized',
+          standardized: [...vector],
+          warnings: [],
+        };
+        return () => read;
+      });
+      const scores = await Promise.all(scoring.submit(readings, left));
+      return scores.map((score) => score.code);
     },
 
     waiting: () => scoring.waiting + storing.waiting,
@@ -143,19 +163,21 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
   };
 }
 
-function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): MicroBatcher<readonly number[], Score> {
-  const bisect = createBisection<readonly number[], Score>({
-    async score(vectors) {
+function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): MicroBatcher<Reading, Score> {
+  const bisect = createBisection<Reading, Score>({
+    async score(readings) {
       const startedAt = performance.now();
-      const { labels, probabilities, version } = await guard.score(vectors);
-      onBatch({ rows: vectors.length, durationMs: performance.now() - startedAt });
+      const read = remembered((contract) => readings.map((reading) => attempt(() => reading(contract))));
+      const { labels, probabilities, contract } = await guard.score((version) =>
+        read(version).map((one) => ('value' in one ? one.value.standardized : placeholder(version))),
+      );
+      onBatch({ rows: readings.length, durationMs: performance.now() - startedAt });
       const labelledAt = new Date();
-      return labels.map((label, i) => ({
-        label: String(label),
-        probability: probabilities?.[i] ?? null,
-        version,
-        labelledAt,
-      }));
+      return read(contract).map((one, i) => {
+        if ('error' in one) return one;
+        const probability = probabilities?.[i] ?? null;
+        return { answer: { code: labels[i] as LabelCode, probability, contract, vector: one.value, labelledAt } };
+      });
     },
     control: () => guard.prove(),
   });
@@ -167,6 +189,28 @@ function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): Micro
     maxQueued: limits.maxQueuedRows,
     timeoutMs: limits.timeoutMs,
   });
+}
+
+/** Goes where a customer's features cannot be read as the version that answers takes them; its label is not used. */
+function placeholder(contract: Contract): readonly number[] {
+  return goldenVector(contract, contract.goldenRows[0] as GoldenRow);
+}
+
+const parsers = new WeakMap<Contract, ParseFeatures>();
+
+function parserOf(contract: Contract): ParseFeatures {
+  const known = parsers.get(contract) ?? createFeatureParser(contract);
+  parsers.set(contract, known);
+  return known;
+}
+
+/** What was found for the contract asked last is kept: mostly there is only one. */
+function remembered<T>(find: (contract: Contract) => T): (contract: Contract) => T {
+  let last: { contract: Contract; found: T } | undefined;
+  return (contract) => {
+    if (last?.contract !== contract) last = { contract, found: find(contract) };
+    return last.found;
+  };
 }
 
 function idOf(customer: unknown): unknown {

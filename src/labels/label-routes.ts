@@ -49,7 +49,7 @@ export function createLabelRoutes({
       const { locale, ...arrival } = contextOf(response);
       const customerId = customerIdOf(request.params['customerId']);
       const label = await labelCustomers.one(customerId, request.body, arrival);
-      response.json(describeLabel(label, { contract, locale, liveVersion: liveVersion() }));
+      response.json(describeLabel(label, { contract: label.contract, locale, liveVersion: liveVersion() }));
     },
   };
 
@@ -88,7 +88,7 @@ export function createLabelRoutes({
       const { locale, ...arrival } = contextOf(response);
       const customers = parseCustomerList(request.body, maxCustomers);
       const verdicts = await labelCustomers.many(customers, arrival);
-      const view = { contract, locale, liveVersion: liveVersion() };
+      const view = { locale, liveVersion: liveVersion() };
       const labelled = verdicts.filter((verdict) => 'label' in verdict).length;
       response.json({
         labels: verdicts.map((verdict) => describeVerdict(verdict, view)),
@@ -107,8 +107,8 @@ export function customerIdOf(parameter: unknown): string {
   throw new ServiceError('invalid_request', { faults: [{ pointer: '#/customerId', code: 'invalid_customer_id' }] });
 }
 
-function describeVerdict(verdict: Verdict, view: Parameters<typeof describeLabel>[1]) {
-  if ('label' in verdict) return describeLabel(verdict.label, view);
+function describeVerdict(verdict: Verdict, view: Omit<Parameters<typeof describeLabel>[1], 'contract'>) {
+  if ('label' in verdict) return describeLabel(verdict.label, { ...view, contract: verdict.label.contract });
   const { code, faults } = verdict.error;
   const errors = faults.map((fault) => describeFault(fault, view.locale));
   return { customerId: verdict.customerId, error: { code, ...(errors.length > 0 && { errors }) } };

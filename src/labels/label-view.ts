@@ -1,4 +1,3 @@
-import type { LabelCode } from '../contract/contract.ts';
 import { describeFault, type InputFault } from '../errors.ts';
 import type { Locale } from '../locale.ts';
 import type { StoredContract } from './contract-store.ts';
@@ -40,9 +39,4 @@ export function describeLabel(
 export function freshnessOf({ modelVersion }: Pick<Labelling, 'modelVersion'>, liveVersion: string | null): Freshness {
   const superseded = liveVersion !== null && modelVersion !== liveVersion;
   return superseded ? { stale: true, reason: 'model_superseded' } : { stale: false };
-}
-
-/** The code that a stored label's text stands for. */
-export function labelCode(contract: StoredContract, stored: string): LabelCode {
-  return contract.labels.find(({ code }) => String(code) === stored)?.code ?? stored;
 }

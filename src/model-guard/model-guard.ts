@@ -1,40 +1,51 @@
 import { type Contract, goldenRowsPerCall, labelOf } from '../contract/contract.ts';
-import { goldenVector } from '../contract/scaling.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
-import { parsePredictions, type Scores } from '../model-server/scoring-protocol.ts';
+import type { Scores } from '../model-server/scoring-protocol.ts';
+import { areEqual, badAnswer, proofOf, readProof, slice, takingAsMany } from './proof.ts';
 
 export type GuardStatus = 'unproved' | 'proved' | 'untrusted' | 'unavailable' | 'bad_answer';
 
 export interface GuardState {
   status: GuardStatus;
+  /** Of the version proved to answer; null when none is, or when its contract names none. */
+  version: string | null;
   /** When this status began. */
   since: Date;
   lastProvedAt: Date | null;
   /** The last fault in words that hold nothing of a customer; null while proved. */
   reason: string | null;
+  /** Known versions whose golden rows came back right too: no row tells them from the one that is proved. */
+  cannotTell: string[];
 }
 
-/** Scores of a call whose golden rows came back as the contract says. */
+/** Scores of a call whose golden rows came back as a contract says. */
 export interface ProvedScores extends Scores {
-  /** The version that was proved to answer; null when the contract was adopted without one. */
-  version: string | null;
+  /** Of the version that was proved to answer. */
+  contract: Contract;
 }
+
+/** Customers' standardised vectors as a version takes them: always as many, in the same order. */
+export type VectorsFor = (contract: Contract) => readonly (readonly number[])[];
 
 export interface ModelGuard {
+  /** The version that calls are scaled for: the one proved last, before any proof the one that should be live. */
+  expected(): Contract;
   /**
-   * Scores standardised vectors in a call that proves which model made it.
-   * @throws ServiceError `model_untrusted` when the golden rows' labels are wrong, and what the client throws.
+   * Scores vectors in a call that proves which known version made it. Answered by another than expected, and scaled
+   * otherwise, the call is repeated once.
+   * @throws ServiceError `model_untrusted` when the golden rows are of no known version, and what the client throws.
    */
-  score(vectors: readonly (readonly number[])[]): Promise<ProvedScores>;
-  /** Sends every golden row of the contract. @throws like score */
+  score(vectorsFor: VectorsFor): Promise<ProvedScores>;
+  /** Sends every golden row of every known version. @throws like score */
   prove(): Promise<void>;
   state(): GuardState;
 }
 
 interface ModelGuardOptions {
-  contract: Contract;
+  /** Of the known versions, the one that should be live first. */
+  contracts(): readonly Contract[];
   client: Pick<ModelServerClient, 'invoke'>;
   logger: Logger;
 }
@@ -47,79 +58,122 @@ const statusOf: Partial<Record<string, GuardStatus>> = {
 };
 
 /**
- * MLflow's reply never says which model made it. One request is scored by one model, so golden rows in the request's
- * own body, before the customers' rows, prove which model labelled these very customers, and in which column order.
+ * MLflow's reply never says which model made it. One request is scored by one model, so golden rows of the known
+ * versions in the request's own body, before the customers' rows, prove which one labelled these very customers, and in
+ * which column order.
  */
-export function createModelGuard({ contract, client, logger }: ModelGuardOptions): ModelGuard {
-  const golden = contract.goldenRows.map((row) => ({ vector: goldenVector(contract, row), label: row.label }));
-  let state: GuardState = { status: 'unproved', since: new Date(), lastProvedAt: null, reason: null };
+export function createModelGuard({ contracts, client, logger }: ModelGuardOptions): ModelGuard {
+  let last: Contract | undefined;
+  let state: GuardState = {
+    status: 'unproved',
+    version: null,
+    since: new Date(),
+    lastProvedAt: null,
+    reason: null,
+    cannotTell: [],
+  };
 
-  async function call(goldenCount: number, vectors: readonly (readonly number[])[]): Promise<ProvedScores> {
-    const proof = golden.slice(0, goldenCount);
-    const sent = [...proof.map((row) => row.vector), ...vectors];
-    const scores = parsePredictions(await client.invoke(sent), sent.length, contract);
-    if (typeof scores === 'string') throw badAnswer(scores);
-
-    const wrong = proof.filter((row, i) => row.label !== scores.labels[i]).length;
-    if (wrong > 0) {
-      const reason = `${wrong} of ${proof.length} golden rows came back with another label`;
-      throw new ServiceError('model_untrusted', { reason });
-    }
-    const labels = scores.labels.slice(proof.length);
-    if (!labels.every((code) => labelOf(contract, code))) throw badAnswer('unknown_label');
-    return {
-      labels,
-      probabilities: scores.probabilities?.slice(proof.length) ?? null,
-      version: contract.model.version,
-    };
+  function expected(): Contract {
+    const known = contracts();
+    return last && known.includes(last) ? last : (known[0] as Contract);
   }
 
-  async function watched(goldenCount: number, vectors: readonly (readonly number[])[]) {
+  /** One call, with the customers scaled for each of these versions; which of the known ones answered, and what. */
+  async function ask(scaledFor: readonly Contract[], vectorsFor: VectorsFor, goldenCount: number) {
+    const known = takingAsMany(contracts(), scaledFor[0] as Contract);
+    const proofs = known.map((contract) => proofOf(contract, goldenCount));
+    const customers = scaledFor.map((contract) => ({ contract, vectors: vectorsFor(contract) }));
+    const sent = [...proofs.flatMap(({ vectors }) => vectors), ...customers.flatMap(({ vectors }) => vectors)];
+    const reply = await client.invoke(sent);
+    const { answered, scores, cannotTell } = readProof(reply, sent.length, proofs, scaledFor[0] as Contract);
+    last = answered;
+    enter('proved', null, cannotTell);
+
+    let at = proofs.reduce((rows, { vectors }) => rows + vectors.length, 0);
+    const parts = customers.map(({ contract, vectors }) => {
+      const from = at;
+      at += vectors.length;
+      return { contract, vectors, scores: { contract: answered, ...slice(scores, from, at) } };
+    });
+    return { answered, parts };
+  }
+
+  async function score(vectorsFor: VectorsFor): Promise<ProvedScores> {
+    const first = expected();
+    const { answered, parts } = await ask([first], vectorsFor, goldenRowsPerCall);
+    const [part] = parts as [(typeof parts)[number]];
+    if (answered === first || areEqual(part.vectors, vectorsFor(answered))) return checked(part.scores);
+    // Scaled for both, since either may answer while one replaces the other.
+    const both = takingAsMany([answered, first], answered);
+    const again = await ask(both, vectorsFor, goldenRowsPerCall);
+    const right = again.parts.find(({ contract }) => contract === again.answered);
+    if (right) return checked(right.scores);
+    throw new ServiceError('model_untrusted', { reason: 'the model server changed its version from call to call' });
+  }
+
+  async function prove(): Promise<void> {
+    const widths = new Set(contracts().map(({ features }) => features.length));
+    const ofWidth = [...widths].map((width) => contracts().find(({ features }) => features.length === width));
+    const first = expected();
+    const asked = [
+      first,
+      ...ofWidth.filter((one) => one && one.features.length !== first.features.length),
+    ] as Contract[];
+    for (const [i, contract] of asked.entries()) {
+      try {
+        await ask([contract], () => [], Infinity);
+        return;
+      } catch (error) {
+        if (!(error instanceof RowsRefused)) throw error;
+        if (i === asked.length - 1) throw badAnswer('golden rows refused');
+      }
+    }
+  }
+
+  /** What the work throws becomes the guard's state. A refused row says nothing of the model: bisection finds out. */
+  async function watched<T>(work: () => Promise<T>): Promise<T> {
     try {
-      const scores = await call(goldenCount, vectors);
-      enter('proved', null);
-      return scores;
+      return await work();
     } catch (error) {
-      // A refused row says nothing of the model: the bisection finds out whose fault it is.
       if (error instanceof RowsRefused) throw error;
       const fault = toServiceError(error);
-      enter(statusOf[fault.code] ?? 'bad_answer', fault.message);
+      enter(statusOf[fault.code] ?? 'bad_answer', fault.message, []);
       throw fault;
     }
   }
 
-  function enter(status: GuardStatus, reason: string | null) {
+  function enter(status: GuardStatus, reason: string | null, cannotTell: string[]) {
     const now = new Date();
-    if (status !== state.status) {
-      const level = status === 'proved' ? 'info' : 'warn';
-      logger[level]({ from: state.status, to: status, version: contract.model.version, reason }, 'model guard');
+    const version = status === 'proved' ? (last?.model.version ?? null) : null;
+    const changed =
+      status !== state.status || version !== state.version || String(cannotTell) !== String(state.cannotTell);
+    if (changed) {
+      const level = status === 'proved' && cannotTell.length === 0 ? 'info' : 'warn';
+      logger[level]({ from: state.status, to: status, version, cannotTell, reason }, 'model guard');
     }
+    const since = changed ? now : state.since;
     state = {
       status,
-      since: status === state.status ? state.since : now,
+      version,
+      since,
       lastProvedAt: status === 'proved' ? now : state.lastProvedAt,
       reason,
+      cannotTell,
     };
   }
 
   return {
-    score: (vectors) => watched(goldenRowsPerCall, vectors),
-    async prove() {
-      try {
-        await watched(golden.length, []);
-      } catch (error) {
-        if (!(error instanceof RowsRefused)) throw error;
-        const fault = badAnswer('golden rows refused');
-        enter('bad_answer', fault.message);
-        throw fault;
-      }
-    },
+    expected,
+    score: (vectorsFor) => watched(() => score(vectorsFor)),
+    prove: () => watched(prove),
     state: () => state,
   };
 }
 
-function badAnswer(fault: string) {
-  return new ServiceError('model_bad_answer', { reason: `the model server's answer cannot be used: ${fault}` });
+/** A label that the answering version's contract does not have is never stored or shown. */
+function checked(scores: ProvedScores): ProvedScores {
+  if (!scores.labels.every((code) => labelOf(scores.contract, code))) throw badAnswer('unknown_label');
+  return scores;
 }
 
 const proofAgeMs = 60_000;

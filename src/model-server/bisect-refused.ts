@@ -7,7 +7,7 @@ const maxBadRows = 8;
 
 interface BisectionOptions<Item, Answer> {
   /** Throws RowsRefused when something in the items, or in the call itself, was refused. */
-  score(items: readonly Item[]): Promise<readonly Answer[]>;
+  score(items: readonly Item[]): Promise<readonly Outcome<Answer>[]>;
   /** Resolves when a call without any item is accepted: then a refusal lies in the items. */
   control(): Promise<unknown>;
 }
@@ -27,8 +27,7 @@ export function createBisection<Item, Answer>({ score, control }: BisectionOptio
       if (callsLeft <= 0) return part.map(() => ({ error: badAnswer() }));
       callsLeft -= 1;
       try {
-        const answers = await score(part);
-        return answers.map((answer) => ({ answer }));
+        return [...(await score(part))];
       } catch (error) {
         if (!(error instanceof RowsRefused)) return part.map(() => ({ error }));
         return part === items && !(await isControlAccepted()) ? part.map(() => ({ error: badAnswer() })) : halve(part);
@@ -60,7 +59,7 @@ function refusedRow() {
 }
 
 function isRefusal(error: unknown) {
-  return error instanceof ServiceError && error.code === 'invalid_features';
+  return error instanceof ServiceError && error.faults.some(({ code }) => code === 'refused_by_model');
 }
 
 function badAnswer() {

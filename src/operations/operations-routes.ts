@@ -1,16 +1,14 @@
 import * as z from 'zod';
-import type { Contract } from '../contract/contract.ts';
 import { answer, problems } from '../http/operation.ts';
 import type { Route } from '../http/route.ts';
-import type { GuardState } from '../model-guard/model-guard.ts';
+import type { ModelGuard } from '../model-guard/model-guard.ts';
 import type { Metrics } from './metrics.ts';
 import type { Readiness } from './readiness.ts';
 
 interface OperationsRoutesOptions {
-  contract: Contract;
+  guard: Pick<ModelGuard, 'expected' | 'state'>;
   readiness(): Promise<Readiness>;
   metrics: Metrics;
-  guardState(): GuardState;
   source: 'model-server' | 'embedded';
 }
 
@@ -19,13 +17,14 @@ const guardSchema = z.object({
   since: z.iso.datetime(),
   lastProvedAt: z.iso.datetime().nullable(),
   reason: z.string().nullable(),
+  cannotTell: z.array(z.string()).meta({ description: 'Known versions that no golden row tells from the proved one.' }),
 });
 const readinessSchema = z.object({
   overall: z.enum(['pass', 'warn', 'fail']),
   checks: z.object({
     service: z.object({ state: z.enum(['starting', 'running', 'stopping']) }),
     database: z.object({ state: z.enum(['up', 'away']) }),
-    modelServer: guardSchema,
+    modelServer: guardSchema.extend({ version: z.string().nullable() }),
   }),
 });
 const modelSchema = z.object({
@@ -38,7 +37,7 @@ const modelSchema = z.object({
 
 /** What monitors and people ask about the service itself. */
 export function createOperationsRoutes(options: OperationsRoutesOptions): Route[] {
-  const { contract, readiness, metrics, guardState, source } = options;
+  const { guard, readiness, metrics, source } = options;
 
   return [
     {
@@ -91,13 +90,13 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
         responses: { 200: answer('The model.', modelSchema), ...problems(503) },
       },
       handle(_request, response) {
-        const { status, since, lastProvedAt, reason } = guardState();
-        const { goldenRows, ...shown } = contract;
+        const { status, version, since, lastProvedAt, reason, cannotTell } = guard.state();
+        const { goldenRows, ...shown } = guard.expected();
         response.json({
-          name: contract.model.name,
-          version: status === 'proved' ? contract.model.version : null,
+          name: shown.model.name,
+          version,
           source,
-          guard: { state: status, since, lastProvedAt, reason },
+          guard: { state: status, since, lastProvedAt, reason, cannotTell },
           contract: { ...shown, goldenRows: goldenRows.length },
         });
       },

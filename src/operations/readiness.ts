@@ -7,7 +7,15 @@ export interface Readiness {
   checks: {
     service: { state: Phase };
     database: { state: 'up' | 'away' };
-    modelServer: { state: GuardState['status']; since: string; lastProvedAt: string | null; reason: string | null };
+    modelServer: {
+      state: GuardState['status'];
+      /** Proved to answer. */
+      version: string | null;
+      since: string;
+      lastProvedAt: string | null;
+      reason: string | null;
+      cannotTell: string[];
+    };
   };
 }
 
@@ -41,18 +49,20 @@ export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOp
       service === 'stopping'
         ? false
         : await isDatabaseUp(service === 'starting' ? pingTimeoutStartingMs : pingTimeoutMs);
-    const { status, since, lastProvedAt, reason } = guardState();
+    const { status, version, since, lastProvedAt, reason, cannotTell } = guardState();
     const fails = service !== 'running' || !up;
     return {
-      overall: fails ? 'fail' : status === 'proved' ? 'pass' : 'warn',
+      overall: fails ? 'fail' : status === 'proved' && cannotTell.length === 0 ? 'pass' : 'warn',
       checks: {
         service: { state: service },
         database: { state: up ? 'up' : 'away' },
         modelServer: {
           state: status,
+          version,
           since: since.toISOString(),
           lastProvedAt: lastProvedAt?.toISOString() ?? null,
           reason,
+          cannotTell,
         },
       },
     };

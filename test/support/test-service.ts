@@ -21,6 +21,8 @@ interface TestServiceOptions {
   database?: DatabaseKind;
   environment?: Record<string, string>;
   contract?: Contract;
+  /** Of several versions, the one that should be live first. */
+  contracts?: readonly Contract[];
   modelServer?: ModelServerAddress;
 }
 
@@ -29,11 +31,12 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   await using parts = new AsyncDisposableStack();
   const database = parts.use(await createTestDatabase(options.database ?? 'PGlite'));
   const { logger, lines } = memoryLogger();
+  const contracts = options.contracts ?? (options.contract && [options.contract]);
   const settings = readSettings({ PORT: '0', ...database.environment, ...options.environment });
   const service = parts.use(
     await createService(settings, {
       logger,
-      ...(options.contract && { contract: options.contract }),
+      ...(contracts && { contracts }),
       ...(options.modelServer && { modelServer: options.modelServer }),
     }),
   );
