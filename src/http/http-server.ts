@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { refuseBrokenRequest } from './refuse-broken-request.ts';
 
 export interface HttpServer {
   /** Starts listening. @returns the address, with the port that was taken. */
@@ -50,6 +51,7 @@ export function createServer({ handler, host, port, tls }: HttpServerOptions): H
         listener,
       )
     : createHttpServer(limits, listener);
+  server.on('clientError', (error, socket) => refuseBrokenRequest(error, socket as Socket));
 
   return {
     async listen() {
