@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { seedCustomers, seedRequest } from './support/seed.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
@@ -183,4 +186,19 @@ it('answers 405 with what is allowed, and 404 elsewhere', async () => {
   expect(wrong.headers['allow']).toBe('POST, GET, HEAD');
   expect(wrong.body.code).toBe('method_not_allowed');
   await test.http.get('/nothing/here').expect(404);
+});
+
+it('answers 431 to headers that are too long, to a caller who sends on and reads later', async () => {
+  const { hostname, port } = new URL(test.url);
+  const socket = connect({ host: hostname, port: Number(port) }).pause();
+  socket.on('error', () => {});
+  socket.write('GET /v1/labels HTTP/1.1\r\nHost: x\r\nX-Long: ');
+  for (let sent = 0; sent < 5; sent += 1) {
+    socket.write('x'.repeat(20_000));
+    await sleep(20);
+  }
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
+  await once(socket, 'close');
+  expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1.1 431 /);
 });

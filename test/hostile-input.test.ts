@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
@@ -297,19 +295,4 @@ describe('addresses and heads', () => {
       .join('');
     await notHttp(post(one, `${bytes}0\r\n\r\n`, ['Transfer-Encoding: chunked']));
   });
-});
-
-it('answers 431 to headers that are too long, to a caller who sends on and reads later', async () => {
-  const { hostname, port } = new URL(test.url);
-  const socket = connect({ host: hostname, port: Number(port) }).pause();
-  socket.on('error', () => {});
-  socket.write('GET /v1/labels HTTP/1.1\r\nHost: x\r\nX-Long: ');
-  for (let sent = 0; sent < 5; sent += 1) {
-    socket.write('x'.repeat(20_000));
-    await sleep(20);
-  }
-  const chunks: Buffer[] = [];
-  socket.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
-  await once(socket, 'close');
-  expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1.1 431 /);
 });

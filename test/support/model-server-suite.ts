@@ -188,7 +188,8 @@ print(json.dumps(model.predict(np.fromfile(sys.argv[2], "<f8").reshape(-1, model
 type Row = Record<string, number>;
 
 /** Customers within what the model saw, the same in every run. */
-function madeUp({ features }: Contract, count: number): Row[] {
+/** Made-up customers of a contract, in raw units; always the same. */
+export function madeUp({ features }: Contract, count: number): Row[] {
   return Array.from({ length: count }, (_, row) =>
     Object.fromEntries(
       features.map(({ name, trainingRange, allowed, type, scaling }, i) => {
