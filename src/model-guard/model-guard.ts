@@ -2,7 +2,7 @@ import { type Contract, goldenRowsPerCall, labelOf } from '../contract/contract.
 import { goldenVector } from '../contract/scaling.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
+import { type InvokeOptions, type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
 import { parsePredictions, type Scores } from '../model-server/scoring-protocol.ts';
 
 export type GuardStatus = 'unproved' | 'proved' | 'untrusted' | 'unavailable' | 'bad_answer';
@@ -25,11 +25,12 @@ export interface ProvedScores extends Scores {
 export interface ModelGuard {
   /**
    * Scores standardised vectors in a call that proves which model made it.
+   * @param retryUntil until when a call is retried that found the model server away, on performance.now()'s clock.
    * @throws ServiceError `model_untrusted` when the golden rows' labels are wrong, and what the client throws.
    */
-  score(vectors: readonly (readonly number[])[]): Promise<ProvedScores>;
-  /** Sends every golden row of the contract. @throws like score */
-  prove(): Promise<void>;
+  score(vectors: readonly (readonly number[])[], retryUntil?: number): Promise<ProvedScores>;
+  /** Sends every golden row of the contract, once. @throws like score */
+  prove(options?: { timeoutMs: number }): Promise<void>;
   state(): GuardState;
 }
 
@@ -54,10 +55,14 @@ export function createModelGuard({ contract, client, logger }: ModelGuardOptions
   const golden = contract.goldenRows.map((row) => ({ vector: goldenVector(contract, row), label: row.label }));
   let state: GuardState = { status: 'unproved', since: new Date(), lastProvedAt: null, reason: null };
 
-  async function call(goldenCount: number, vectors: readonly (readonly number[])[]): Promise<ProvedScores> {
+  async function call(
+    goldenCount: number,
+    vectors: readonly (readonly number[])[],
+    options?: InvokeOptions,
+  ): Promise<ProvedScores> {
     const proof = golden.slice(0, goldenCount);
     const sent = [...proof.map((row) => row.vector), ...vectors];
-    const scores = parsePredictions(await client.invoke(sent), sent.length, contract);
+    const scores = parsePredictions(await client.invoke(sent, options), sent.length, contract);
     if (typeof scores === 'string') throw badAnswer(scores);
 
     const wrong = proof.filter((row, i) => row.label !== scores.labels[i]).length;
@@ -74,9 +79,9 @@ export function createModelGuard({ contract, client, logger }: ModelGuardOptions
     };
   }
 
-  async function watched(goldenCount: number, vectors: readonly (readonly number[])[]) {
+  async function watched(goldenCount: number, vectors: readonly (readonly number[])[], options?: InvokeOptions) {
     try {
-      const scores = await call(goldenCount, vectors);
+      const scores = await call(goldenCount, vectors, options);
       enter('proved', null);
       return scores;
     } catch (error) {
@@ -103,10 +108,10 @@ export function createModelGuard({ contract, client, logger }: ModelGuardOptions
   }
 
   return {
-    score: (vectors) => watched(goldenRowsPerCall, vectors),
-    async prove() {
+    score: (vectors, retryUntil) => watched(goldenRowsPerCall, vectors, { retryUntil }),
+    async prove(options) {
       try {
-        await watched(golden.length, []);
+        await watched(golden.length, [], options);
       } catch (error) {
         if (!(error instanceof RowsRefused)) throw error;
         const fault = badAnswer('golden rows refused');
@@ -128,7 +133,7 @@ const proofAgeMs = 60_000;
  * Proves the model again while nobody asks: every `everyMs` until it is proved, then when the last proof is a minute old.
  * @returns a function that stops it.
  */
-export function watchModel(guard: ModelGuard, everyMs = 5_000): () => void {
+export function watchModel(guard: Pick<ModelGuard, 'prove' | 'state'>, everyMs = 5_000): () => void {
   const timer = setInterval(() => {
     const { status, lastProvedAt } = guard.state();
     const fresh = status === 'proved' && Date.now() - (lastProvedAt?.getTime() ?? 0) < proofAgeMs;

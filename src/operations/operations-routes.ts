@@ -2,15 +2,14 @@ import * as z from 'zod';
 import type { Contract } from '../contract/contract.ts';
 import { answer, problems } from '../http/operation.ts';
 import type { Route } from '../http/route.ts';
-import type { GuardState } from '../model-guard/model-guard.ts';
 import type { Metrics } from './metrics.ts';
-import type { Readiness } from './readiness.ts';
+import { describeModelServer, type ModelServerState, type Readiness } from './readiness.ts';
 
 interface OperationsRoutesOptions {
   contract: Contract;
   readiness(): Promise<Readiness>;
   metrics: Metrics;
-  guardState(): GuardState;
+  modelServer(): ModelServerState;
   source: 'model-server' | 'embedded';
 }
 
@@ -19,6 +18,10 @@ const guardSchema = z.object({
   since: z.iso.datetime(),
   lastProvedAt: z.iso.datetime().nullable(),
   reason: z.string().nullable(),
+  outage: z
+    .object({ since: z.iso.datetime(), reason: z.string() })
+    .nullable()
+    .meta({ description: 'Not null: the model server is away, and labelling is refused at once.' }),
 });
 const readinessSchema = z.object({
   overall: z.enum(['pass', 'warn', 'fail']),
@@ -38,7 +41,7 @@ const modelSchema = z.object({
 
 /** What monitors and people ask about the service itself. */
 export function createOperationsRoutes(options: OperationsRoutesOptions): Route[] {
-  const { contract, readiness, metrics, guardState, source } = options;
+  const { contract, readiness, metrics, modelServer, source } = options;
 
   return [
     {
@@ -91,13 +94,13 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
         responses: { 200: answer('The model.', modelSchema), ...problems(503) },
       },
       handle(_request, response) {
-        const { status, since, lastProvedAt, reason } = guardState();
+        const state = modelServer();
         const { goldenRows, ...shown } = contract;
         response.json({
           name: contract.model.name,
-          version: status === 'proved' ? contract.model.version : null,
+          version: state.status === 'proved' ? contract.model.version : null,
           source,
-          guard: { state: status, since, lastProvedAt, reason },
+          guard: describeModelServer(state),
           contract: { ...shown, goldenRows: goldenRows.length },
         });
       },
