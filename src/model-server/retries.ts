@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 
 /** No answer was computed, or the model server asks to come again later. The one fault that is worth a retry. */
@@ -78,7 +77,7 @@ export function createRetries(options: { mayRetry?(): boolean; onRetry?(): void 
     if (fault.isStale && !wasStale && staleBudget.take()) return true;
     const waitMs = (fault.askedMs ?? 0) + jitteredBackoffMs(attempt);
     if (performance.now() + waitMs >= retryUntil || !mayRetry() || !budget.take()) return false;
-    await sleep(waitMs);
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
     return mayRetry();
   }
 
