@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createCaller, inParallel } from './support/caller.ts';
 import { type Gate, startGate } from './support/gate.ts';
@@ -174,6 +175,41 @@ describe('an outage', () => {
       .split('\n')
       .filter((line) => /an outage of|the outage of/.test(line));
     expect(told).toHaveLength(2);
+  });
+
+  it('found out by timeouts refuses what waits behind places that are still taken', async () => {
+    test = await startBehindGate({ MODEL_SERVER_TIMEOUT_MS: '1000', MODEL_SERVER_CONCURRENCY: '1' });
+    await using _ = test;
+    standIn.respond = () => {};
+    const fed: Promise<unknown>[] = [];
+    await until(() => {
+      fed.push(label(`fed-${fed.length}`).then((answer) => answer));
+      return standIn.calls.length >= 3;
+    }, 200);
+    // in time for the end of the third call, and their own deadline comes after it
+    await sleep(500);
+    const waiting = await Promise.all(
+      Array.from({ length: 5 }, (_, i) => label(`w${i}`).then(({ body }) => body.code)),
+    );
+    expect(waiting).toEqual(waiting.map(() => 'model_unavailable'));
+    await Promise.all(fed);
+  });
+
+  it('ends in time though a probe hangs', async () => {
+    test = await startBehindGate({ MODEL_SERVER_TIMEOUT_MS: '10000' });
+    await using _ = test;
+    standIn.respond = ({ request }) => void request.socket.destroy();
+    await until(async () => {
+      await label('reset');
+      return (await modelServer()).outage !== null;
+    });
+    standIn.respond = () => {};
+    const before = standIn.calls.length;
+    await until(() => standIn.calls.length > before);
+    standIn.respond = toyAnswer;
+    const backAt = performance.now();
+    await until(async () => (await label('back')).status === 200);
+    expect(performance.now() - backAt).toBeLessThan(2_500);
   });
 
   it('of a model server that refuses connections ends within 2 s of its return', async () => {
