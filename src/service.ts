@@ -23,6 +23,8 @@ import { createLabelStore } from './labels/label-store.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createModelGuard, watchModel } from './model-guard/model-guard.ts';
 import { createModelServerClient, type ModelServerAddress, remoteAddress } from './model-server/model-server-client.ts';
+import { createOutageBreaker } from './model-server/outage-breaker.ts';
+import { createRetries } from './model-server/retries.ts';
 import { createDocsPages } from './operations/docs-routes.ts';
 import { createMetrics } from './operations/metrics.ts';
 import { createOpenApiRoute } from './operations/openapi.ts';
@@ -69,32 +71,40 @@ export async function createService(settings: Settings, overrides: Overrides = {
   const remote = overrides.modelServer ?? (settings.modelServer.remote && remoteAddress(settings.modelServer.remote));
   const source = remote ? 'model-server' : 'embedded';
   const address = remote ?? (await startEmbedded(contract, settings.contractFiles[0], parts));
-  const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
+  const { timeoutMs } = settings.modelServer;
+  const retries = createRetries({ mayRetry: () => breaker.outage() === null, onRetry: () => metrics.callRetried() });
+  const client = createModelServerClient({ address, timeoutMs, retries });
   parts.defer(() => client.close());
   const guard = createModelGuard({ contracts: () => contracts, client, logger });
+  const breaker = createOutageBreaker({ probe: (limitMs) => guard.prove({ timeoutMs: limitMs }), timeoutMs, logger });
+  parts.defer(() => breaker.close());
   const liveVersion = () => guard.state().version;
 
   const metrics = createMetrics({
     version: packageJson.version,
     waitingRows: () => labelCustomers.waiting(),
     guardState: guard.state,
+    outage: breaker.outage,
   });
   const contractStore = createContractStore(database.queries);
   const labels = createLabelStore(database.queries);
   const labelCustomers = createLabelCustomers({
     guard,
+    breaker,
     labels,
     contracts: contractStore,
     source,
     limits: settings.modelServer,
     onBatch: metrics.batchScored,
+    onRefused: metrics.refusedInOutage,
     onLabelled: metrics.labelled,
   });
   parts.defer(() => labelCustomers.close());
 
   const findLabel = createFindLabel({ labels, limits: settings.modelServer });
   const keys = createApiKeys(createApiKeyStore(database.queries));
-  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, guardState: guard.state });
+  const modelServer = () => ({ ...guard.state(), outage: breaker.outage() });
+  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, modelServer });
   const routes: Route[] = [
     ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts: contractStore, liveVersion }),
     ...createLabelQueryRoutes({
@@ -105,7 +115,7 @@ export async function createService(settings: Settings, overrides: Overrides = {
     }),
     ...createInvocationRoutes({ contract, labelCustomers }),
     ...createKeyRoutes({ keys }),
-    ...createOperationsRoutes({ guard, readiness, metrics, source }),
+    ...createOperationsRoutes({ guard, readiness, metrics, modelServer, source }),
   ];
   routes.push(createOpenApiRoute({ routes, version: packageJson.version }));
 
@@ -136,7 +146,9 @@ export async function createService(settings: Settings, overrides: Overrides = {
       await guard.prove().catch((error: unknown) => {
         logger.warn({ err: toServiceError(error) }, 'the model is not proved yet');
       });
-      owned.defer(watchModel(guard));
+      // In an outage the breaker asks.
+      const prove = async () => (breaker.outage() === null ? guard.prove() : undefined);
+      owned.defer(watchModel({ state: guard.state, prove }));
       if (phase === 'starting') phase = 'running';
       return url;
     },

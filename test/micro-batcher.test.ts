@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { ServiceError } from '../src/errors.ts';
 import { createMicroBatcher, type MicroBatcherOptions } from '../src/model-server/micro-batcher.ts';
 
 beforeEach(() => {
@@ -182,4 +183,73 @@ it('finishes what waits when it closes, and takes nothing new', async () => {
   }
   await closed;
   expect(await Promise.all(answers)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5']);
+});
+
+describe('a batch that ended with deadline', () => {
+  it('keeps its place for a while, though its callers have their answers', async () => {
+    const { batcher, batches } = heldBatcher({ maxInFlight: 2, heldAfterDeadlineMs: 500 });
+    const [late] = batcher.submit([1]);
+    await turn();
+    void batcher.submit([2]);
+    await turn();
+    batches[0]?.fail(new ServiceError('deadline'));
+    await expect(late).rejects.toMatchObject({ code: 'deadline' });
+    void batcher.submit([3]);
+    await turn();
+    jest.advanceTimersByTime(499);
+    await turn();
+    expect(batches.map((batch) => batch.items)).toEqual([[1], [2]]);
+    jest.advanceTimersByTime(1);
+    await turn();
+    expect(batches.map((batch) => batch.items)).toEqual([[1], [2], [3]]);
+  });
+
+  it('keeps no place of a batcher that closes', async () => {
+    const { batcher, batches } = heldBatcher({ maxInFlight: 1, heldAfterDeadlineMs: 500 });
+    const [late] = batcher.submit([1]);
+    await turn();
+    const [waiting] = batcher.submit([2]);
+    batches[0]?.fail(new ServiceError('deadline'));
+    await expect(late).rejects.toMatchObject({ code: 'deadline' });
+    await turn();
+    expect(batches).toHaveLength(1);
+    const closed = batcher.close();
+    await turn();
+    batches[1]?.finish();
+    await closed;
+    expect(await waiting).toBe('a2');
+  });
+});
+
+it('takes nothing while there is a refusal, and ends what waits with it', async () => {
+  const refused = new ServiceError('model_unavailable');
+  let refusal: ServiceError | undefined;
+  const { batcher, batches } = heldBatcher({ maxInFlight: 1, refusal: () => refusal });
+  const [inFlight] = batcher.submit([1]);
+  await turn();
+  const waiting = batcher.submit([2, 3]);
+  refusal = refused;
+  batcher.refuseWaiting(refused);
+  for (const one of waiting) await expect(one).rejects.toBe(refused);
+  expect(() => batcher.submit([4])).toThrow(refused);
+  expect(batcher.submit([])).toEqual([]);
+  batches[0]?.finish();
+  expect(await inFlight).toBe('a1');
+  await turn();
+  refusal = undefined;
+  void batcher.submit([5]);
+  await turn();
+  expect(batches.map((batch) => batch.items)).toEqual([[1], [5]]);
+});
+
+it('says until when somebody waits for a batch', async () => {
+  const untils: number[] = [];
+  const { batcher } = heldBatcher({
+    process: async (items, until) => {
+      untils.push(until - performance.now());
+      return items.map((item) => ({ answer: `a${item}` }));
+    },
+  });
+  await Promise.all(batcher.submit([1]));
+  expect(untils).toEqual([1_000]);
 });

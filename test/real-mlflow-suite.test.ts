@@ -1,8 +1,12 @@
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { LabelCode } from '../src/contract/contract.ts';
 import { generateAccepted, type Generated } from './support/generated-customers.ts';
-import { describeModelServer, predictWith, type ServedModel, startScoring } from './support/model-server-suite.ts';
+import {
+  describeModelServer,
+  predictWith,
+  type ServedModel,
+  startMlflowScoring,
+} from './support/model-server-suite.ts';
 import { isMlflowThere, runPython, type Server2, startServer2 } from './support/real-mlflow.ts';
 import { startTestService } from './support/test-service.ts';
 
@@ -26,32 +30,8 @@ const startupMs = 240_000;
 
   /** Another scoring server for the model of server 2, with the words and gunicorn settings of a deployment. */
   const serve = (words: string[], gunicorn: string) => async (): Promise<ServedModel> => {
-    const { certificateFile, keyFile, trackingUrl, contractFile, address } = server2;
-    const scoring = await startScoring({
-      command: (port) => ({
-        words: [
-          '-m',
-          'mlflow',
-          'models',
-          'serve',
-          '-m',
-          modelUri,
-          '-p',
-          String(port),
-          '--env-manager',
-          'local',
-          ...words,
-        ],
-        environment: {
-          MLFLOW_TRACKING_URI: trackingUrl,
-          GUNICORN_CMD_ARGS: `${gunicorn} --certfile=${certificateFile} --keyfile=${keyFile}`,
-          PATH: `${resolve(python, '..')}:${process.env['PATH']}`,
-        },
-      }),
-      python,
-      ca: address.ca as string,
-    });
-    return { ...scoring, contractFile, labelsNulls: false, predict };
+    const scoring = await startMlflowScoring(server2, words, gunicorn);
+    return { ...scoring, contractFile: server2.contractFile, labelsNulls: false, predict };
   };
 
   describeModelServer("with the seed's one sync worker", serve([], ''));

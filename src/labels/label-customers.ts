@@ -6,6 +6,7 @@ import { type InputFault, ServiceError, toServiceError } from '../errors.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
 import { createBisection } from '../model-server/bisect-refused.ts';
 import { createMicroBatcher, type MicroBatcher } from '../model-server/micro-batcher.ts';
+import type { OutageBreaker } from '../model-server/outage-breaker.ts';
 import type { ContractStore } from './contract-store.ts';
 import { parseCustomer, parseFeaturesBody } from './given-customer.ts';
 import type { Labelling, LabelStore, StoredLabel } from './label-store.ts';
@@ -40,11 +41,16 @@ export interface LabelCustomers {
 
 interface LabelCustomersOptions {
   guard: Pick<ModelGuard, 'expected' | 'score' | 'prove'>;
+  breaker: Pick<OutageBreaker, 'call' | 'refusal' | 'onOutage'>;
   labels: Pick<LabelStore, 'write'>;
   contracts: Pick<ContractStore, 'idOf'>;
   source: Labelling['source'];
   limits: { concurrency: number; maxRows: number; maxQueuedRows: number; timeoutMs: number };
   onBatch(batch: { rows: number; durationMs: number }): void;
+  /** Customers refused at once because of an outage. */
+  onRefused(customers: number): void;
+  /** Rows that were refused because of an outage. */
+  onRefused(rows: number): void;
   onLabelled(label: Labelling): void;
 }
 
@@ -65,6 +71,11 @@ interface Score {
  * 64 callers get a sixth more with it, 16 a quarter (measured). The time is for what waits behind a long call.
  */
 const secondCall = { rows: 256, afterMs: 20 };
+/**
+ * MLflow goes on computing what nobody waits for any more, so after a timeout the call's place stays taken: as long again
+ * as the call was given, and at most this, so that a server that is back is used within 2 s.
+ */
+const heldAfterDeadlineMostMs = 1_500;
 /** Checked before others get their turn of the event loop. */
 const rowsPerTurn = 100;
 const maxRowsPerWrite = 2_000;
@@ -163,14 +174,15 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
   };
 }
 
-function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): MicroBatcher<Reading, Score> {
+function createScoring(options: LabelCustomersOptions): MicroBatcher<Reading, Score> {
+  const { guard, breaker, limits, onBatch, onRefused } = options;
   const bisect = createBisection<Reading, Score>({
-    async score(readings) {
+    async score(readings, until) {
       const startedAt = performance.now();
       const read = remembered((contract) => readings.map((reading) => attempt(() => reading(contract))));
-      const { labels, probabilities, contract } = await guard.score((version) =>
-        read(version).map((one) => ('value' in one ? one.value.standardized : placeholder(version))),
-      );
+      const vectorsFor = (version: Contract) =>
+        read(version).map((one) => ('value' in one ? one.value.standardized : placeholder(version)));
+      const { labels, probabilities, contract } = await breaker.call(() => guard.score(vectorsFor, until));
       onBatch({ rows: readings.length, durationMs: performance.now() - startedAt });
       const labelledAt = new Date();
       return read(contract).map((one, i) => {
@@ -181,14 +193,26 @@ function createScoring({ guard, limits, onBatch }: LabelCustomersOptions): Micro
     },
     control: () => guard.prove(),
   });
-  return createMicroBatcher({
+  const batcher = createMicroBatcher({
     process: bisect,
+    // Whoever can label without the model server answers here, and at onOutage, in the refusal's place.
+    refusal(rows) {
+      const refusal = breaker.refusal();
+      if (refusal) onRefused(rows);
+      return refusal;
+    },
     maxRows: limits.maxRows,
     maxInFlight: limits.concurrency,
     beside: secondCall,
     maxQueued: limits.maxQueuedRows,
     timeoutMs: limits.timeoutMs,
+    heldAfterDeadlineMs: Math.min(limits.timeoutMs, heldAfterDeadlineMostMs),
   });
+  breaker.onOutage((refusal) => {
+    onRefused(batcher.waiting);
+    batcher.refuseWaiting(refusal);
+  });
+  return batcher;
 }
 
 /** Goes where a customer's features cannot be read as the version that answers takes them; its label is not used. */

@@ -1,7 +1,7 @@
 import { type Contract, goldenRowsPerCall, labelOf } from '../contract/contract.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import { type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
+import { type InvokeOptions, type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
 import type { Scores } from '../model-server/scoring-protocol.ts';
 import { areEqual, badAnswer, proofOf, readProof, slice, takingAsMany } from './proof.ts';
 
@@ -35,11 +35,12 @@ export interface ModelGuard {
   /**
    * Scores vectors in a call that proves which known version made it. Answered by another than expected, and scaled
    * otherwise, the call is repeated once.
+   * @param retryUntil until when a call is retried that found the model server away, on performance.now()'s clock.
    * @throws ServiceError `model_untrusted` when the golden rows are of no known version, and what the client throws.
    */
-  score(vectorsFor: VectorsFor): Promise<ProvedScores>;
-  /** Sends every golden row of every known version. @throws like score */
-  prove(): Promise<void>;
+  score(vectorsFor: VectorsFor, retryUntil?: number): Promise<ProvedScores>;
+  /** Sends every golden row of every known version, once. @throws like score */
+  prove(options?: { timeoutMs: number }): Promise<void>;
   state(): GuardState;
 }
 
@@ -79,12 +80,17 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
   }
 
   /** One call, with the customers scaled for each of these versions; which of the known ones answered, and what. */
-  async function ask(scaledFor: readonly Contract[], vectorsFor: VectorsFor, goldenCount: number) {
+  async function ask(
+    scaledFor: readonly Contract[],
+    vectorsFor: VectorsFor,
+    goldenCount: number,
+    options?: InvokeOptions,
+  ) {
     const known = takingAsMany(contracts(), scaledFor[0] as Contract);
     const proofs = known.map((contract) => proofOf(contract, goldenCount));
     const customers = scaledFor.map((contract) => ({ contract, vectors: vectorsFor(contract) }));
     const sent = [...proofs.flatMap(({ vectors }) => vectors), ...customers.flatMap(({ vectors }) => vectors)];
-    const reply = await client.invoke(sent);
+    const reply = await client.invoke(sent, options);
     const { answered, scores, cannotTell } = readProof(reply, sent.length, proofs, scaledFor[0] as Contract);
     last = answered;
     enter('proved', null, cannotTell);
@@ -98,20 +104,20 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     return { answered, parts };
   }
 
-  async function score(vectorsFor: VectorsFor): Promise<ProvedScores> {
+  async function score(vectorsFor: VectorsFor, options: InvokeOptions): Promise<ProvedScores> {
     const first = expected();
-    const { answered, parts } = await ask([first], vectorsFor, goldenRowsPerCall);
+    const { answered, parts } = await ask([first], vectorsFor, goldenRowsPerCall, options);
     const [part] = parts as [(typeof parts)[number]];
     if (answered === first || areEqual(part.vectors, vectorsFor(answered))) return checked(part.scores);
     // Scaled for both, since either may answer while one replaces the other.
     const both = takingAsMany([answered, first], answered);
-    const again = await ask(both, vectorsFor, goldenRowsPerCall);
+    const again = await ask(both, vectorsFor, goldenRowsPerCall, options);
     const right = again.parts.find(({ contract }) => contract === again.answered);
     if (right) return checked(right.scores);
     throw new ServiceError('model_untrusted', { reason: 'the model server changed its version from call to call' });
   }
 
-  async function prove(): Promise<void> {
+  async function prove(options?: InvokeOptions): Promise<void> {
     const widths = new Set(contracts().map(({ features }) => features.length));
     const ofWidth = [...widths].map((width) => contracts().find(({ features }) => features.length === width));
     const first = expected();
@@ -121,7 +127,7 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     ] as Contract[];
     for (const [i, contract] of asked.entries()) {
       try {
-        await ask([contract], () => [], Infinity);
+        await ask([contract], () => [], Infinity, options);
         return;
       } catch (error) {
         if (!(error instanceof RowsRefused)) throw error;
@@ -164,8 +170,8 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
 
   return {
     expected,
-    score: (vectorsFor) => watched(() => score(vectorsFor)),
-    prove: () => watched(prove),
+    score: (vectorsFor, retryUntil) => watched(() => score(vectorsFor, { retryUntil })),
+    prove: (options) => watched(() => prove(options)),
     state: () => state,
   };
 }
@@ -182,7 +188,7 @@ const proofAgeMs = 60_000;
  * Proves the model again while nobody asks: every `everyMs` until it is proved, then when the last proof is a minute old.
  * @returns a function that stops it.
  */
-export function watchModel(guard: ModelGuard, everyMs = 5_000): () => void {
+export function watchModel(guard: Pick<ModelGuard, 'prove' | 'state'>, everyMs = 5_000): () => void {
   const timer = setInterval(() => {
     const { status, lastProvedAt } = guard.state();
     const fresh = status === 'proved' && Date.now() - (lastProvedAt?.getTime() ?? 0) < proofAgeMs;

@@ -6,8 +6,11 @@ import { RowsRefused } from './model-server-client.ts';
 const maxBadRows = 8;
 
 interface BisectionOptions<Item, Answer> {
-  /** Throws RowsRefused when something in the items, or in the call itself, was refused. */
-  score(items: readonly Item[]): Promise<readonly Outcome<Answer>[]>;
+  /**
+   * Throws RowsRefused when something in the items, or in the call itself, was refused.
+   * @param until when nobody waits for it any more, on performance.now()'s clock.
+   */
+  score(items: readonly Item[], until: number): Promise<readonly Outcome<Answer>[]>;
   /** Resolves when a call without any item is accepted: then a refusal lies in the items. */
   control(): Promise<unknown>;
 }
@@ -20,14 +23,14 @@ interface BisectionOptions<Item, Answer> {
  * is, the fault is not in the rows and all of them end with `model_bad_answer`. Only a 400 is bisected.
  */
 export function createBisection<Item, Answer>({ score, control }: BisectionOptions<Item, Answer>) {
-  return async (items: readonly Item[]): Promise<Outcome<Answer>[]> => {
+  return async (items: readonly Item[], until: number): Promise<Outcome<Answer>[]> => {
     let callsLeft = maxBadRows * (2 * Math.ceil(Math.log2(items.length + 1)) + 2);
 
     async function attempt(part: readonly Item[]): Promise<Outcome<Answer>[]> {
       if (callsLeft <= 0) return part.map(() => ({ error: badAnswer() }));
       callsLeft -= 1;
       try {
-        return [...(await score(part))];
+        return [...(await score(part, until))];
       } catch (error) {
         if (!(error instanceof RowsRefused)) return part.map(() => ({ error }));
         return part === items && !(await isControlAccepted()) ? part.map(() => ({ error: badAnswer() })) : halve(part);

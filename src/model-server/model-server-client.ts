@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent, type ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import axios, { type AxiosResponse } from 'axios';
 import { ServiceError } from '../errors.ts';
+import { createRetries, ModelUnavailable, readRetryAfter, type Retries } from './retries.ts';
 import { formatInvocation } from './scoring-protocol.ts';
 
 export interface ModelServerAddress {
@@ -13,12 +14,19 @@ export interface ModelServerAddress {
   clientCertificate: { cert: string; key: string } | undefined;
 }
 
+export interface InvokeOptions {
+  /** Bounds the whole of it, retries and body included; the client's own when left out. */
+  timeoutMs?: number;
+  /** Until when, on performance.now()'s clock, a retry is worth it; left out: none. */
+  retryUntil?: number | undefined;
+}
+
 export interface ModelServerClient {
   /**
    * Sends standardised vectors to /invocations and gives back the parsed JSON, unchecked.
    * @throws RowsRefused on a 400, else ServiceError: model_unavailable, model_untrusted (TLS), model_bad_answer, deadline.
    */
-  invoke(vectors: readonly (readonly number[])[]): Promise<unknown>;
+  invoke(vectors: readonly (readonly number[])[], options?: InvokeOptions): Promise<unknown>;
   close(): void;
 }
 
@@ -54,8 +62,9 @@ const forwardSecretCiphers =
 export function createModelServerClient(options: {
   address: ModelServerAddress;
   timeoutMs: number;
+  retries?: Retries;
 }): ModelServerClient {
-  const { address, timeoutMs } = options;
+  const { address, retries = createRetries() } = options;
   const pool = { keepAlive: true, timeout: idleConnectionMs };
   const httpAgent = new HttpAgent(pool);
   const httpsAgent = new HttpsAgent({
@@ -82,25 +91,23 @@ export function createModelServerClient(options: {
     headers: { 'Content-Type': 'application/json', Accept: 'application/json', 'Accept-Encoding': 'identity' },
   });
 
-  async function invoke(vectors: readonly (readonly number[])[]): Promise<unknown> {
+  async function invoke(
+    vectors: readonly (readonly number[])[],
+    { timeoutMs = options.timeoutMs, retryUntil }: InvokeOptions = {},
+  ): Promise<unknown> {
     const body = formatInvocation(vectors);
+    const maxContentLength = 4_096 + vectors.length * replyBytesPerRow;
     const signal = AbortSignal.timeout(timeoutMs);
-    const post = () =>
-      http.post<string>('/invocations', body, {
-        signal,
-        maxContentLength: 4_096 + vectors.length * replyBytesPerRow,
-      });
-    let response: AxiosResponse<string>;
-    try {
-      response = await post().catch((error: unknown) => {
-        // A kept-alive connection may be closed just as it is used; scoring is pure, so once more is safe.
-        if (isReset(error) && !signal.aborted) return post();
-        throw error;
-      });
-    } catch (error) {
-      throw toModelFault(error, signal);
-    }
-    return readReply(response);
+    const attempt = async () => {
+      const response = await http
+        .post<string>('/invocations', body, { signal, maxContentLength })
+        .catch((error: unknown) => {
+          throw toModelFault(error, signal);
+        });
+      return readReply(response);
+    };
+    const endsAt = performance.now() + timeoutMs;
+    return retries.run(attempt, retryUntil && Math.min(retryUntil, endsAt));
   }
 
   return {
@@ -117,9 +124,8 @@ function readReply({ status, headers, data }: AxiosResponse<string>): unknown {
   if (status === 400) throw new RowsRefused('the model server answered 400');
   const reason = `the model server answered ${status}`;
   if (status === 503 || status === 429) {
-    const seconds = Number(headers['retry-after']);
-    const retryAfterSeconds = Number.isFinite(seconds) ? Math.min(Math.max(Math.ceil(seconds), 1), 30) : 1;
-    throw new ServiceError('model_unavailable', { reason, retryAfterSeconds });
+    const askedMs = readRetryAfter(headers['retry-after']);
+    throw new ModelUnavailable({ reason, ...(askedMs !== undefined && { askedMs }) });
   }
   throw new ServiceError('model_bad_answer', { reason });
 }
@@ -136,8 +142,13 @@ const trustFaults =
   /^(ERR_TLS_|ERR_SSL_|CERT_|CRL_|ERROR_IN_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|EPROTO|HOSTNAME_MISMATCH|INVALID_|PATH_LENGTH|UNSPECIFIED|ERR_OSSL)|CERTIFICATE/;
 const resetFaults = /^(ECONNRESET|EPIPE)$/;
 
-function isReset(error: unknown): boolean {
-  return resetFaults.test(codeOf(error));
+/** Whether a connection that had served another call was closed before this one got any answer. */
+function isStale(error: unknown, code: string): boolean {
+  return (
+    resetFaults.test(code) &&
+    axios.isAxiosError(error) &&
+    (error.request as ClientRequest | undefined)?.reusedSocket === true
+  );
 }
 
 function codeOf(error: unknown): string {
@@ -156,5 +167,6 @@ function toModelFault(error: unknown, signal: AbortSignal): ServiceError {
   if (code.startsWith('HPE_'))
     return new ServiceError('model_bad_answer', { reason: `the model server answered with no proper HTTP (${code})` });
   if (trustFaults.test(code)) return new ServiceError('model_untrusted', { reason: `no trusted connection (${code})` });
-  return new ServiceError('model_unavailable', { reason: `the model server cannot be reached (${code || 'unknown'})` });
+  const reason = `the model server cannot be reached (${code || 'unknown'})`;
+  return new ModelUnavailable({ reason, isStale: isStale(error, code) });
 }

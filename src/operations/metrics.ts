@@ -1,12 +1,16 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ObservedRequest } from '../http/request-log.ts';
 import type { GuardState } from '../model-guard/model-guard.ts';
+import type { Outage } from '../model-server/outage-breaker.ts';
 
 export interface Metrics {
   requestAnswered(request: ObservedRequest): void;
   labelled(label: { label: string; source: string; modelVersion: string | null }): void;
   /** One call to the model server that was answered and proved. */
   batchScored(batch: { rows: number; durationMs: number }): void;
+  /** A call to the model server that was made once more. */
+  callRetried(): void;
+  refusedInOutage(customers: number): void;
   /** The page that Prometheus scrapes, and its content type. */
   page(): Promise<{ type: string; text: string }>;
 }
@@ -15,6 +19,7 @@ interface MetricsOptions {
   version: string;
   waitingRows(): number;
   guardState(): GuardState;
+  outage(): Outage | null;
 }
 
 // OpenTelemetry's buckets for http.server.request.duration, so that dashboards carry over
@@ -22,7 +27,7 @@ const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /** Every metric of the service. No label ever holds a customer: each has few values, known beforehand. */
-export function createMetrics({ version, waitingRows, guardState }: MetricsOptions): Metrics {
+export function createMetrics({ version, waitingRows, guardState, outage }: MetricsOptions): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -69,6 +74,24 @@ export function createMetrics({ version, waitingRows, guardState }: MetricsOptio
     },
   });
   new Gauge({
+    name: 'customer_labels_model_outage',
+    help: '1 while no customer is sent to the model server because it is away.',
+    registers,
+    collect() {
+      this.set(outage() === null ? 0 : 1);
+    },
+  });
+  const retries = new Counter({
+    name: 'customer_labels_model_retries_total',
+    help: 'Calls to the model server that were made once more.',
+    registers,
+  });
+  const refused = new Counter({
+    name: 'customer_labels_refused_in_outage_total',
+    help: 'Customers refused at once because the model server is away.',
+    registers,
+  });
+  new Gauge({
     name: 'customer_labels_build_info',
     help: 'Always 1; the version is in the label.',
     labelNames: ['version'],
@@ -84,6 +107,8 @@ export function createMetrics({ version, waitingRows, guardState }: MetricsOptio
       calls.observe(durationMs / 1_000);
       callRows.observe(rows);
     },
+    callRetried: () => retries.inc(),
+    refusedInOutage: (customers) => refused.inc(customers),
     page: async () => ({ type: registry.contentType, text: await registry.metrics() }),
   };
 }

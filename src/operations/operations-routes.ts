@@ -3,12 +3,13 @@ import { answer, problems } from '../http/operation.ts';
 import type { Route } from '../http/route.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
 import type { Metrics } from './metrics.ts';
-import type { Readiness } from './readiness.ts';
+import { describeModelServer, type ModelServerState, type Readiness } from './readiness.ts';
 
 interface OperationsRoutesOptions {
-  guard: Pick<ModelGuard, 'expected' | 'state'>;
+  guard: Pick<ModelGuard, 'expected'>;
   readiness(): Promise<Readiness>;
   metrics: Metrics;
+  modelServer(): ModelServerState;
   source: 'model-server' | 'embedded';
 }
 
@@ -18,6 +19,10 @@ const guardSchema = z.object({
   lastProvedAt: z.iso.datetime().nullable(),
   reason: z.string().nullable(),
   cannotTell: z.array(z.string()).meta({ description: 'Known versions that no golden row tells from the proved one.' }),
+  outage: z
+    .object({ since: z.iso.datetime(), reason: z.string() })
+    .nullable()
+    .meta({ description: 'Not null: the model server is away, and labelling is refused at once.' }),
 });
 const readinessSchema = z.object({
   overall: z.enum(['pass', 'warn', 'fail']),
@@ -37,7 +42,7 @@ const modelSchema = z.object({
 
 /** What monitors and people ask about the service itself. */
 export function createOperationsRoutes(options: OperationsRoutesOptions): Route[] {
-  const { guard, readiness, metrics, source } = options;
+  const { guard, readiness, metrics, modelServer, source } = options;
 
   return [
     {
@@ -90,13 +95,13 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
         responses: { 200: answer('The model.', modelSchema), ...problems(503) },
       },
       handle(_request, response) {
-        const { status, version, since, lastProvedAt, reason, cannotTell } = guard.state();
+        const { version, ...state } = describeModelServer(modelServer());
         const { goldenRows, ...shown } = guard.expected();
         response.json({
           name: shown.model.name,
           version,
           source,
-          guard: { state: status, since, lastProvedAt, reason, cannotTell },
+          guard: state,
           contract: { ...shown, goldenRows: goldenRows.length },
         });
       },

@@ -1,4 +1,5 @@
 import type { GuardState } from '../model-guard/model-guard.ts';
+import type { Outage } from '../model-server/outage-breaker.ts';
 
 export type Phase = 'starting' | 'running' | 'stopping';
 
@@ -7,22 +8,29 @@ export interface Readiness {
   checks: {
     service: { state: Phase };
     database: { state: 'up' | 'away' };
-    modelServer: {
-      state: GuardState['status'];
-      /** Proved to answer. */
-      version: string | null;
-      since: string;
-      lastProvedAt: string | null;
-      reason: string | null;
-      cannotTell: string[];
-    };
+    modelServer: ModelServerCheck;
   };
+}
+
+/** What is known of the model server. */
+export type ModelServerState = GuardState & { outage: Outage | null };
+
+/** The same as people are shown it. */
+export interface ModelServerCheck {
+  state: GuardState['status'];
+  /** Proved to answer. */
+  version: string | null;
+  since: string;
+  lastProvedAt: string | null;
+  reason: string | null;
+  cannotTell: string[];
+  outage: { since: string; reason: string } | null;
 }
 
 interface ReadinessOptions {
   phase(): Phase;
   pingDatabase(): Promise<void>;
-  guardState(): GuardState;
+  modelServer(): ModelServerState;
 }
 
 const pingTimeoutMs = 2_000;
@@ -34,7 +42,7 @@ const pingAgeMs = 1_000;
  * Says whether the service should get requests. Monitors judge the body by one word, so the words of `overall` stand
  * nowhere else in it. The model server away only warns: stored labels are still served.
  */
-export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOptions): () => Promise<Readiness> {
+export function createReadiness({ phase, pingDatabase, modelServer }: ReadinessOptions): () => Promise<Readiness> {
   let lastPing: { at: number; up: Promise<boolean> } | undefined;
 
   function isDatabaseUp(timeoutMs: number): Promise<boolean> {
@@ -49,23 +57,40 @@ export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOp
       service === 'stopping'
         ? false
         : await isDatabaseUp(service === 'starting' ? pingTimeoutStartingMs : pingTimeoutMs);
-    const { status, version, since, lastProvedAt, reason, cannotTell } = guardState();
+    const model = modelServer();
     const fails = service !== 'running' || !up;
+    const isWell = model.status === 'proved' && model.outage === null && model.cannotTell.length === 0;
     return {
-      overall: fails ? 'fail' : status === 'proved' && cannotTell.length === 0 ? 'pass' : 'warn',
+      overall: fails ? 'fail' : isWell ? 'pass' : 'warn',
       checks: {
         service: { state: service },
         database: { state: up ? 'up' : 'away' },
-        modelServer: {
-          state: status,
-          version,
-          since: since.toISOString(),
-          lastProvedAt: lastProvedAt?.toISOString() ?? null,
-          reason,
-          cannotTell,
-        },
+        modelServer: describeModelServer(model),
       },
     };
+  };
+}
+
+export function describeModelServer({
+  status,
+  version,
+  since,
+  lastProvedAt,
+  reason,
+  cannotTell,
+  outage,
+}: ModelServerState): ModelServerCheck {
+  return {
+    state: status,
+    version,
+    since: since.toISOString(),
+    lastProvedAt: lastProvedAt?.toISOString() ?? null,
+    reason,
+    cannotTell,
+    outage: outage && {
+      since: outage.since.toISOString(),
+      reason: `${outage.reason}; no customer is sent there until it answers golden rows`,
+    },
   };
 }
 

@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Contract, LabelCode } from '../../src/contract/contract.ts';
 import { standardize } from '../../src/contract/scaling.ts';
 import { createModelServerClient, type ModelServerAddress } from '../../src/model-server/model-server-client.ts';
-import { freePort, startProcess, stopProcess } from './real-mlflow.ts';
+import { freePort, type Server2, startProcess, stopProcess } from './real-mlflow.ts';
 import { startTestService, type TestService } from './test-service.ts';
 
 /** A model that some MLflow serves, and what scikit-learn says of it. */
@@ -118,12 +118,18 @@ export function describeModelServer(name: string, start: () => Promise<ServedMod
   });
 }
 
+export interface Scoring extends Pick<ServedModel, 'address' | 'kill' | 'restart'>, AsyncDisposable {
+  /** Stops all of its processes where they are, so that it hangs. */
+  pause(): void;
+  resume(): void;
+}
+
 /** `mlflow models serve` on a port of its own, to be killed and started again. */
 export async function startScoring(options: {
   command: (port: number) => { words: string[]; environment: Record<string, string> };
   python: string;
   ca: string;
-}): Promise<Pick<ServedModel, 'address' | 'kill' | 'restart'> & AsyncDisposable> {
+}): Promise<Scoring> {
   const { command, python, ca } = options;
   const port = await freePort();
   const { words, environment } = command(port);
@@ -144,8 +150,29 @@ export async function startScoring(options: {
     async restart() {
       child = await start();
     },
+    pause: () => void process.kill(-(child.pid as number), 'SIGSTOP'),
+    resume: () => void process.kill(-(child.pid as number), 'SIGCONT'),
     [Symbol.asyncDispose]: () => stopProcess(child),
   };
+}
+
+/** Another scoring server for the model of server 2, with the words and gunicorn settings of a deployment. */
+export function startMlflowScoring(server2: Server2, words: string[], gunicorn: string): Promise<Scoring> {
+  const python = '.venv/bin/python';
+  const { certificateFile, keyFile, trackingUrl, address } = server2;
+  const serve = ['-m', 'mlflow', 'models', 'serve', '-m', 'models:/rfc_tune/Production', '--env-manager', 'local'];
+  return startScoring({
+    command: (port) => ({
+      words: [...serve, '-p', String(port), ...words],
+      environment: {
+        MLFLOW_TRACKING_URI: trackingUrl,
+        GUNICORN_CMD_ARGS: `${gunicorn} --certfile=${certificateFile} --keyfile=${keyFile}`,
+        PATH: `${resolve(python, '..')}:${process.env['PATH']}`,
+      },
+    }),
+    python,
+    ca: address.ca as string,
+  });
 }
 
 async function untilPinged(url: string, ca: string, child: ChildProcess): Promise<void> {
