@@ -15,6 +15,7 @@ interface OperationsRoutesOptions {
 
 const guardSchema = z.object({
   state: z.string(),
+  version: z.string().nullable().meta({ description: 'Proved to answer.' }),
   since: z.iso.datetime(),
   lastProvedAt: z.iso.datetime().nullable(),
   reason: z.string().nullable(),
@@ -29,7 +30,7 @@ const readinessSchema = z.object({
   checks: z.object({
     service: z.object({ state: z.enum(['starting', 'running', 'stopping']) }),
     database: z.object({ state: z.enum(['up', 'away']) }),
-    modelServer: guardSchema.extend({ version: z.string().nullable() }),
+    modelServer: guardSchema,
   }),
 });
 const modelSchema = z.object({
@@ -95,11 +96,11 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
         responses: { 200: answer('The model.', modelSchema), ...problems(503) },
       },
       handle(_request, response) {
-        const { version, ...state } = describeModelServer(modelServer());
+        const state = describeModelServer(modelServer());
         const { goldenRows, ...shown } = guard.expected();
         response.json({
           name: shown.model.name,
-          version,
+          version: state.version,
           source,
           guard: state,
           contract: { ...shown, goldenRows: goldenRows.length },
