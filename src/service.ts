@@ -21,8 +21,11 @@ import { createLabelQueryRoutes } from './labels/label-query-routes.ts';
 import { createLabelQueryStore } from './labels/label-query-store.ts';
 import { createLabelRoutes } from './labels/label-routes.ts';
 import { createLabelStore } from './labels/label-store.ts';
+import type { FreshnessRule } from './labels/label-view.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createModelGuard, watchModel } from './model-guard/model-guard.ts';
+import { createRegistryClient } from './model-guard/registry-client.ts';
+import { createRegistryWatch } from './model-guard/registry-watch.ts';
 import { createModelServerClient, type ModelServerAddress, remoteAddress } from './model-server/model-server-client.ts';
 import { createDocsPages } from './operations/docs-routes.ts';
 import { createMetrics } from './operations/metrics.ts';
@@ -49,6 +52,8 @@ export interface Overrides {
   logger?: Logger;
   contract?: Contract;
   modelServer?: ModelServerAddress;
+  /** Time between two looks at the registry. */
+  registryEveryMs?: number;
 }
 
 const databaseRetryMs = 1_000;
@@ -71,12 +76,31 @@ export async function createService(settings: Settings, overrides: Overrides = {
   const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
   parts.defer(() => client.close());
   const guard = createModelGuard({ contract, client, logger });
-  const liveVersion = () => (guard.state().status === 'proved' ? contract.model.version : null);
+  const { maxLabelAgeMs } = settings;
+  const freshness = (): FreshnessRule => ({
+    liveVersion: guard.state().status === 'proved' ? contract.model.version : null,
+    confirmedSince: maxLabelAgeMs === null ? null : new Date(Date.now() - maxLabelAgeMs),
+  });
+  const registryWatch =
+    settings.registry &&
+    createRegistryWatch({
+      client: createRegistryClient({
+        ...settings.registry,
+        modelName: settings.registry.modelName ?? contract.model.name,
+      }),
+      contractVersion: contract.model.version,
+      guardState: guard.state,
+      logger,
+      everyMs: overrides.registryEveryMs,
+    });
+  parts.defer(() => registryWatch?.close());
+  const registryState = () => registryWatch?.state() ?? null;
 
   const metrics = createMetrics({
     version: packageJson.version,
     waitingRows: () => labelCustomers.waiting(),
     guardState: guard.state,
+    registryState,
   });
   const contracts = createContractStore(database.queries);
   const labels = createLabelStore(database.queries);
@@ -95,13 +119,18 @@ export async function createService(settings: Settings, overrides: Overrides = {
 
   const findLabel = createFindLabel({ labels, limits: settings.modelServer });
   const keys = createApiKeys(createApiKeyStore(database.queries));
-  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, guardState: guard.state });
+  const readiness = createReadiness({
+    phase: () => phase,
+    pingDatabase: database.ping,
+    guardState: guard.state,
+    registryState,
+  });
   const routes: Route[] = [
-    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts, liveVersion }),
-    ...createLabelQueryRoutes({ contract, labels: createLabelQueryStore(database.queries), contracts, liveVersion }),
+    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts, freshness }),
+    ...createLabelQueryRoutes({ contract, labels: createLabelQueryStore(database.queries), contracts, freshness }),
     ...createInvocationRoutes({ contract, labelCustomers }),
     ...createKeyRoutes({ keys }),
-    ...createOperationsRoutes({ contract, readiness, metrics, guardState: guard.state, source }),
+    ...createOperationsRoutes({ contract, readiness, metrics, guardState: guard.state, registryState, source }),
   ];
   routes.push(createOpenApiRoute({ routes, version: packageJson.version }));
 
@@ -133,6 +162,7 @@ export async function createService(settings: Settings, overrides: Overrides = {
         logger.warn({ err: toServiceError(error) }, 'the model is not proved yet');
       });
       owned.defer(watchModel(guard));
+      registryWatch?.start();
       if (phase === 'starting') phase = 'running';
       return url;
     },

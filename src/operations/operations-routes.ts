@@ -3,14 +3,17 @@ import type { Contract } from '../contract/contract.ts';
 import { answer, problems } from '../http/operation.ts';
 import type { Route } from '../http/route.ts';
 import type { GuardState } from '../model-guard/model-guard.ts';
+import type { RegistryState } from '../model-guard/registry-watch.ts';
 import type { Metrics } from './metrics.ts';
 import type { Readiness } from './readiness.ts';
+import { describeRegisteredModel, registryCheckSchema, registryModelSchema } from './registry-check.ts';
 
 interface OperationsRoutesOptions {
   contract: Contract;
   readiness(): Promise<Readiness>;
   metrics: Metrics;
   guardState(): GuardState;
+  registryState(): RegistryState | null;
   source: 'model-server' | 'embedded';
 }
 
@@ -26,6 +29,7 @@ const readinessSchema = z.object({
     service: z.object({ state: z.enum(['starting', 'running', 'stopping']) }),
     database: z.object({ state: z.enum(['up', 'away']) }),
     modelServer: guardSchema,
+    registry: registryCheckSchema,
   }),
 });
 const modelSchema = z.object({
@@ -33,12 +37,13 @@ const modelSchema = z.object({
   version: z.string().nullable().meta({ description: 'The version that is proved to answer; null when none is.' }),
   source: z.enum(['model-server', 'embedded']),
   guard: guardSchema,
+  registry: registryModelSchema,
   contract: z.record(z.string(), z.unknown()),
 });
 
 /** What monitors and people ask about the service itself. */
 export function createOperationsRoutes(options: OperationsRoutesOptions): Route[] {
-  const { contract, readiness, metrics, guardState, source } = options;
+  const { contract, readiness, metrics, guardState, registryState, source } = options;
 
   return [
     {
@@ -98,6 +103,7 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
           version: status === 'proved' ? contract.model.version : null,
           source,
           guard: { state: status, since, lastProvedAt, reason },
+          registry: describeRegisteredModel(registryState()),
           contract: { ...shown, goldenRows: goldenRows.length },
         });
       },

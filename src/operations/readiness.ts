@@ -1,4 +1,6 @@
 import type { GuardState } from '../model-guard/model-guard.ts';
+import { isConcern, type RegistryState } from '../model-guard/registry-watch.ts';
+import { describeRegistry, type RegistryCheck } from './registry-check.ts';
 
 export type Phase = 'starting' | 'running' | 'stopping';
 
@@ -8,6 +10,7 @@ export interface Readiness {
     service: { state: Phase };
     database: { state: 'up' | 'away' };
     modelServer: { state: GuardState['status']; since: string; lastProvedAt: string | null; reason: string | null };
+    registry: RegistryCheck;
   };
 }
 
@@ -15,6 +18,8 @@ interface ReadinessOptions {
   phase(): Phase;
   pingDatabase(): Promise<void>;
   guardState(): GuardState;
+  /** null: no registry is set. */
+  registryState(): RegistryState | null;
 }
 
 const pingTimeoutMs = 2_000;
@@ -26,7 +31,8 @@ const pingAgeMs = 1_000;
  * Says whether the service should get requests. Monitors judge the body by one word, so the words of `overall` stand
  * nowhere else in it. The model server away only warns: stored labels are still served.
  */
-export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOptions): () => Promise<Readiness> {
+export function createReadiness(options: ReadinessOptions): () => Promise<Readiness> {
+  const { phase, pingDatabase, guardState, registryState } = options;
   let lastPing: { at: number; up: Promise<boolean> } | undefined;
 
   function isDatabaseUp(timeoutMs: number): Promise<boolean> {
@@ -42,9 +48,11 @@ export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOp
         ? false
         : await isDatabaseUp(service === 'starting' ? pingTimeoutStartingMs : pingTimeoutMs);
     const { status, since, lastProvedAt, reason } = guardState();
+    const registry = registryState();
+    const warns = status !== 'proved' || (registry !== null && isConcern(registry));
     const fails = service !== 'running' || !up;
     return {
-      overall: fails ? 'fail' : status === 'proved' ? 'pass' : 'warn',
+      overall: fails ? 'fail' : warns ? 'warn' : 'pass',
       checks: {
         service: { state: service },
         database: { state: up ? 'up' : 'away' },
@@ -54,6 +62,7 @@ export function createReadiness({ phase, pingDatabase, guardState }: ReadinessOp
           lastProvedAt: lastProvedAt?.toISOString() ?? null,
           reason,
         },
+        registry: describeRegistry(registry),
       },
     };
   };

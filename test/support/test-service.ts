@@ -22,6 +22,7 @@ interface TestServiceOptions {
   environment?: Record<string, string>;
   contract?: Contract;
   modelServer?: ModelServerAddress;
+  registryEveryMs?: number;
 }
 
 /** The real service on a free port and a fresh database; with nothing said, the embedded model server and PGlite. */
@@ -35,6 +36,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       logger,
       ...(options.contract && { contract: options.contract }),
       ...(options.modelServer && { modelServer: options.modelServer }),
+      ...(options.registryEveryMs !== undefined && { registryEveryMs: options.registryEveryMs }),
     }),
   );
   const url = await service.start();
