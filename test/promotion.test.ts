@@ -66,4 +66,17 @@ import { startTestService, type TestService } from './support/test-service.ts';
     expect(await gauge(test, 'customer_labels_promotion_not_live')).toBe('0');
     await label('after').expect(200);
   });
+
+  it.each([
+    ['an alias, which it does not know', { MODEL_ALIAS: 'champion' }, 'bad_answer', /no aliases.*MODEL_STAGE/],
+    ['a model that is not there', { MODEL_NAME: 'none' }, 'up', /no such model/],
+    ['a stage that is not there', { MODEL_STAGE: 'Live' }, 'up', /no such stage/],
+    ['a stage without a version', { MODEL_STAGE: 'Staging' }, 'up', /names no version/],
+  ])('says so when it is asked for %s', async (_what, asked, state, reason) => {
+    const modelServer = { ...server2.address, url: scoring.url };
+    await using other = await startTestService({ modelServer, environment: { ...environment, ...asked } });
+    const check = await untilRegistry(other, (one) => one.state !== 'unread');
+    expect(check).toMatchObject({ state, version: null, reason: expect.stringMatching(reason) });
+    expect((await readiness(other)).overall).toBe('warn');
+  });
 });

@@ -86,7 +86,7 @@ export function createRegistryClient(
     validateStatus: () => true,
     headers: { Accept: 'application/json', 'Accept-Encoding': 'identity' },
   });
-  let scored: { runId: string; f1: number | null } | undefined;
+  let scored: { runId: string; f1: number } | undefined;
 
   const ask = (path: string, params: object, signal: AbortSignal) => http.get<string>(path, { params, signal });
 
@@ -110,7 +110,7 @@ export function createRegistryClient(
     return found;
   }
 
-  /** A run without a score, or one that cannot be read, costs the version nothing; the latter is tried again. */
+  /** Read once. A run that has no score yet, or cannot be read, costs the version nothing and is asked again. */
   async function readF1(runId: string, signal: AbortSignal): Promise<number | null> {
     if (scored?.runId === runId) return scored.f1;
     const metrics = await ask('/runs/get', { run_id: runId }, signal)
@@ -120,8 +120,8 @@ export function createRegistryClient(
     const named = new Map(metrics.map(({ key, value }) => [key.toLowerCase().replaceAll(/[^a-z\d]/g, ''), value]));
     const values = f1Names.map((name) => named.get(name));
     const f1 = values.find((value) => typeof value === 'number' && value >= 0 && value <= 1) as number | undefined;
-    scored = { runId, f1: f1 ?? null };
-    return scored.f1;
+    if (f1 !== undefined) scored = { runId, f1 };
+    return f1 ?? null;
   }
 
   return {

@@ -7,7 +7,9 @@ export function createRegistryApi(trackingUrl: string, caFile?: string) {
   async function call(method: string, path: string, body: object): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
     const send = trackingUrl.startsWith('https:') ? request : plainRequest;
-    const headers = { 'Content-Type': 'application/json' };
+    const sent = JSON.stringify(body);
+    // Node sends the body of a DELETE without its length, unless told
+    const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(sent) };
     const ca = caFile === undefined ? undefined : readFileSync(caFile);
     const outgoing = send(
       `${trackingUrl}/api/2.0/mlflow${path}`,
@@ -18,7 +20,7 @@ export function createRegistryApi(trackingUrl: string, caFile?: string) {
         response.once('end', () => resolve({ status: response.statusCode as number, text }));
       },
     );
-    outgoing.once('error', reject).end(JSON.stringify(body));
+    outgoing.once('error', reject).end(sent);
     const { status, text } = await promise;
     if (status !== 200) throw new Error(`${method} ${path} was answered with ${status}: ${text}`);
     return JSON.parse(text);
@@ -49,7 +51,6 @@ export function createRegistryApi(trackingUrl: string, caFile?: string) {
       }),
     setAlias: (name: string, alias: string, version: string) =>
       call('POST', '/registered-models/alias', { name, alias, version }),
-    deleteAlias: (name: string, alias: string) =>
-      call('DELETE', `/registered-models/alias?${new URLSearchParams({ name, alias }).toString()}`, {}),
+    deleteAlias: (name: string, alias: string) => call('DELETE', '/registered-models/alias', { name, alias }),
   };
 }
