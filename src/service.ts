@@ -20,8 +20,11 @@ import { createLabelQueryRoutes } from './labels/label-query-routes.ts';
 import { createLabelQueryStore } from './labels/label-query-store.ts';
 import { createLabelRoutes } from './labels/label-routes.ts';
 import { createLabelStore } from './labels/label-store.ts';
+import type { FreshnessRule } from './labels/label-view.ts';
 import { createLogger, type Logger } from './logger.ts';
 import { createModelGuard, watchModel } from './model-guard/model-guard.ts';
+import { createRegistryClient } from './model-guard/registry-client.ts';
+import { createRegistryWatch } from './model-guard/registry-watch.ts';
 import { createModelServerClient, type ModelServerAddress, remoteAddress } from './model-server/model-server-client.ts';
 import { createOutageBreaker } from './model-server/outage-breaker.ts';
 import { createRetries } from './model-server/retries.ts';
@@ -51,6 +54,8 @@ export interface Overrides {
   /** The one that should be live first. */
   contracts?: readonly Contract[];
   modelServer?: ModelServerAddress;
+  /** Time between two looks at the registry. */
+  registryEveryMs?: number;
 }
 
 const databaseRetryMs = 1_000;
@@ -78,13 +83,32 @@ export async function createService(settings: Settings, overrides: Overrides = {
   const guard = createModelGuard({ contracts: () => contracts, client, logger });
   const breaker = createOutageBreaker({ probe: (limitMs) => guard.prove({ timeoutMs: limitMs }), timeoutMs, logger });
   parts.defer(() => breaker.close());
-  const liveVersion = () => guard.state().version;
+  const { maxLabelAgeMs } = settings;
+  const freshness = (): FreshnessRule => ({
+    liveVersion: guard.state().version,
+    confirmedSince: maxLabelAgeMs === null ? null : new Date(Date.now() - maxLabelAgeMs),
+  });
+  const registryWatch =
+    settings.registry &&
+    createRegistryWatch({
+      client: createRegistryClient({
+        ...settings.registry,
+        modelName: settings.registry.modelName ?? contract.model.name,
+      }),
+      expectedVersion: () => guard.expected().model.version,
+      guardState: guard.state,
+      logger,
+      everyMs: overrides.registryEveryMs,
+    });
+  parts.defer(() => registryWatch?.close());
+  const registryState = () => registryWatch?.state() ?? null;
 
   const metrics = createMetrics({
     version: packageJson.version,
     waitingRows: () => labelCustomers.waiting(),
     guardState: guard.state,
     outage: breaker.outage,
+    registryState,
   });
   const contractStore = createContractStore(database.queries);
   const labels = createLabelStore(database.queries);
@@ -104,18 +128,18 @@ export async function createService(settings: Settings, overrides: Overrides = {
   const findLabel = createFindLabel({ labels, limits: settings.modelServer });
   const keys = createApiKeys(createApiKeyStore(database.queries));
   const modelServer = () => ({ ...guard.state(), outage: breaker.outage() });
-  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, modelServer });
+  const readiness = createReadiness({ phase: () => phase, pingDatabase: database.ping, modelServer, registryState });
   const routes: Route[] = [
-    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts: contractStore, liveVersion }),
+    ...createLabelRoutes({ contract, labelCustomers, findLabel, contracts: contractStore, freshness }),
     ...createLabelQueryRoutes({
       contract,
       labels: createLabelQueryStore(database.queries),
       contracts: contractStore,
-      liveVersion,
+      freshness,
     }),
     ...createInvocationRoutes({ contract, labelCustomers }),
     ...createKeyRoutes({ keys }),
-    ...createOperationsRoutes({ guard, readiness, metrics, modelServer, source }),
+    ...createOperationsRoutes({ guard, readiness, metrics, modelServer, registryState, source }),
   ];
   routes.push(createOpenApiRoute({ routes, version: packageJson.version }));
 
@@ -149,6 +173,7 @@ export async function createService(settings: Settings, overrides: Overrides = {
       // In an outage the breaker asks.
       const prove = async () => (breaker.outage() === null ? guard.prove() : undefined);
       owned.defer(watchModel({ state: guard.state, prove }));
+      registryWatch?.start();
       if (phase === 'starting') phase = 'running';
       return url;
     },

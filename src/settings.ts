@@ -6,6 +6,7 @@ import { holdsCertificate, isPair } from './certificate-files.ts';
 import { locales } from './locale.ts';
 import { OperatorError } from './operator-error.ts';
 
+const dayMs = 86_400_000;
 const defaultContract = fileURLToPath(new URL('../config/rfc_tune/contract.json', import.meta.url));
 
 const integer = (minimum: number, maximum: number) =>
@@ -45,10 +46,18 @@ export const settingSchemas = {
   MODEL_SERVER_MAX_QUEUED_ROWS: integer(1, 1_000_000).default(10_000),
   MLFLOW_TRACKING_URI: webUrl.optional(),
   MLFLOW_CA_FILE: certificateFile.optional(),
-  MODEL_STAGE: z.string().min(1).default('Production'),
+  MODEL_NAME: z.string().optional(),
+  MODEL_STAGE: z.string().default('Production'),
+  MODEL_ALIAS: z.string().optional(),
   MODEL_CONTRACT: list.pipe(z.array(file).min(1, 'names no file')).default([defaultContract]),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
   DATA_DIR: z.string().default('./data'),
+  MAX_LABEL_AGE_DAYS: z
+    .string()
+    .regex(/^\d{1,5}(\.\d{1,6})?$/, 'must be a number of days')
+    .transform(Number)
+    .pipe(z.number().positive('must be more than 0'))
+    .optional(),
   ACCESS: z
     .string()
     .regex(/^(none|own)$/, 'must be none or own')
@@ -125,6 +134,8 @@ function contradictions(values: Values, environment: Record<string, string | und
     faults.push('MODEL_SERVER_URL must be https (MODEL_SERVER_ALLOW_HTTP=true sends customers in clear text)');
   if (values.MODEL_SERVER_URL && values.MODEL_SERVER_URL !== 'embedded' && /\/\/[^/]*@/.test(values.MODEL_SERVER_URL))
     faults.push('MODEL_SERVER_URL must not carry a user or password');
+  if (environment['MODEL_STAGE'] && values.MODEL_ALIAS !== undefined)
+    faults.push('MODEL_STAGE and MODEL_ALIAS exclude each other: the live version is known by one of them');
   if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
     faults.push(
       'NODE_TLS_REJECT_UNAUTHORIZED=0 switches certificate checks off: remove it and set MODEL_SERVER_CA_FILE',
@@ -164,9 +175,17 @@ function group(values: Values) {
     registry:
       values.MLFLOW_TRACKING_URI === undefined
         ? null
-        : { url: values.MLFLOW_TRACKING_URI, caFile: values.MLFLOW_CA_FILE, stage: values.MODEL_STAGE },
+        : {
+            url: values.MLFLOW_TRACKING_URI,
+            caFile: values.MLFLOW_CA_FILE,
+            /** null: the contract's. */
+            modelName: values.MODEL_NAME ?? null,
+            selector: values.MODEL_ALIAS === undefined ? { stage: values.MODEL_STAGE } : { alias: values.MODEL_ALIAS },
+          },
     /** Of the versions that may answer; the one that should be live first. */
     contractFiles: values.MODEL_CONTRACT as [string, ...string[]],
+    /** A label confirmed longer ago is stale; null: age alone makes none stale. */
+    maxLabelAgeMs: values.MAX_LABEL_AGE_DAYS === undefined ? null : values.MAX_LABEL_AGE_DAYS * dayMs,
     database: { url: values.DATABASE_URL ?? null, dataDir: values.DATA_DIR },
     access: values.ACCESS as 'none' | 'own',
     logLevel: values.LOG_LEVEL,

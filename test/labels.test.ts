@@ -97,7 +97,8 @@ describe.each(await databaseKinds())('labels on %s', (database) => {
     expect(Date.parse(again.body.confirmedAt)).toBeGreaterThanOrEqual(Date.parse(first.body.confirmedAt));
     const { body } = await test.http.get('/v1/customers/changing/labels').expect(200);
     expect(body.labels.map((one: { label: number }) => one.label)).toEqual([1, 0]);
-    expect(body.labels[0]).toEqual(changed.body);
+    expect(body.labels[0]).toEqual({ ...changed.body, changed: 'inputs' });
+    expect(body.labels[1].changed).toBeNull();
     expect(body.next).toBeNull();
   });
 

@@ -58,6 +58,9 @@ describe('refuses', () => {
     ['certificate checks switched off', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }],
     ['a database that is not PostgreSQL', { DATABASE_URL: 'mysql://x' }],
     ['half a client certificate', { MODEL_SERVER_CLIENT_CERT_FILE: 'package.json' }],
+    ['a live version by stage and by alias', { MODEL_STAGE: 'Production', MODEL_ALIAS: 'champion' }],
+    ['labels that are too old at once', { MAX_LABEL_AGE_DAYS: '0' }],
+    ['an age in words', { MAX_LABEL_AGE_DAYS: '30 days' }],
     ['a way in that is not built', { ACCESS: 'ldap' }],
   ])('%s', (_what, environment) => {
     expect(faultsOf(environment as Record<string, string>)).toHaveLength(1);
@@ -67,6 +70,9 @@ describe('refuses', () => {
 it.each([
   ['http where it is said', { MODEL_SERVER_URL: 'http://mlflow:8124', MODEL_SERVER_ALLOW_HTTP: 'true' }],
   ['the sample model for others, where it is said', { HOST: '::', ACCESS: 'own', MODEL_SERVER_URL: 'embedded' }],
+  ['an alias beside an empty stage', { MODEL_STAGE: '', MODEL_ALIAS: 'champion' }],
+  ['the registry over http, which only explains', { MLFLOW_TRACKING_URI: 'http://mlflow:5000' }],
+  ['half a day', { MAX_LABEL_AGE_DAYS: '0.5' }],
   ['an empty value as not set', { PORT: '', DATABASE_URL: '' }],
 ])('takes %s', (_what, environment) => {
   expect(faultsOf(environment as Record<string, string>)).toEqual([]);

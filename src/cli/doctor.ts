@@ -9,7 +9,8 @@ import type { ServiceError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import { createLogger } from '../logger.ts';
 import { createModelGuard } from '../model-guard/model-guard.ts';
-import { readLiveVersion } from '../model-guard/registry-client.ts';
+import { judgePromotion, promotionCure } from '../model-guard/promotion.ts';
+import { createRegistryClient } from '../model-guard/registry-client.ts';
 import {
   createModelServerClient,
   type ModelServerAddress,
@@ -34,6 +35,7 @@ const broken = (text: string, cure?: string): Finding => ({
 });
 
 const logger = createLogger({ level: 'silent' });
+const selectorSettings = 'MODEL_NAME, and MODEL_STAGE or MODEL_ALIAS';
 const dayMs = 86_400_000;
 const minimumFreeBytes = 500 * 1024 * 1024;
 
@@ -68,8 +70,9 @@ export async function runDoctor(environment: NodeJS.ProcessEnv, print: (line: st
   await report('database', () => checkDatabase(known));
   const [contract] = contracts;
   if (contract) {
-    await report('model server', () => checkModelServer(known, contracts));
-    await report('registry', () => checkRegistry(known, contract));
+    let answering = contract;
+    const isProved = await report('model server', () => checkModelServer(known, contracts, (one) => (answering = one)));
+    await report('registry', () => checkRegistry(known, answering, isProved));
     await report('clock', () => checkClock(known, contract));
   }
   await report('disk', () => checkDisk(known));
@@ -103,16 +106,20 @@ async function checkDatabase({ database: { url, dataDir } }: Settings): Promise<
   }
 }
 
-async function checkModelServer(settings: Settings, contracts: readonly Contract[]): Promise<Finding> {
+async function checkModelServer(
+  settings: Settings,
+  contracts: readonly Contract[],
+  onProved: (contract: Contract) => void,
+): Promise<Finding> {
   const { remote } = settings.modelServer;
-  if (remote !== null) return proveModel(remoteAddress(remote), settings, contracts);
+  if (remote !== null) return proveModel(remoteAddress(remote), settings, contracts, onProved);
   const [contract] = contracts as [Contract];
   const embedded = await startEmbeddedModelServer({
     onnx: readOnnx(contract, settings.contractFiles[0]),
     featureNames: contract.features.map((feature) => feature.name),
   });
   try {
-    return await proveModel(embedded.address, settings, contracts);
+    return await proveModel(embedded.address, settings, contracts, onProved);
   } finally {
     await embedded.close();
   }
@@ -122,12 +129,14 @@ async function proveModel(
   address: ModelServerAddress,
   settings: Settings,
   contracts: readonly Contract[],
+  onProved: (contract: Contract) => void,
 ): Promise<Finding> {
   const client = createModelServerClient({ address, timeoutMs: settings.modelServer.timeoutMs });
   try {
     const startedAt = performance.now();
     const guard = createModelGuard({ contracts: () => contracts, client, logger });
     await guard.prove();
+    onProved(guard.expected());
     const tookMs = Math.round(performance.now() - startedAt);
     const { model, goldenRows } = guard.expected();
     const answered = contracts.length === 1 ? '' : `version ${model.version} answers, `;
@@ -176,24 +185,21 @@ async function certificateDays({ url, ca, clientCertificate }: ModelServerAddres
   return promise.finally(() => socket.destroy());
 }
 
-async function checkRegistry({ registry }: Settings, contract: Contract): Promise<Finding> {
+async function checkRegistry({ registry }: Settings, { model }: Contract, isProved: boolean): Promise<Finding> {
   if (registry === null) return ok('not set (MLFLOW_TRACKING_URI)');
-  const { name, version } = contract.model;
-  try {
-    const live = await readLiveVersion(registry, name);
-    if (live === null) return note(`${name} has no version in ${registry.stage}`, `Promote one, or set MODEL_STAGE.`);
-    if (live !== version)
-      return note(
-        `${registry.stage} is version ${live}, the contract is for ${version ?? 'no named version'}`,
-        'Use the contract of the live version, and restart the model server: a promotion does not reach one that runs.',
-      );
-    return ok(`${name} version ${live} is in ${registry.stage}, as the contract says`);
-  } catch (error) {
-    return note(
-      (error as ServiceError).message,
-      'Labels do not need it. Check MLFLOW_TRACKING_URI and MLFLOW_CA_FILE.',
-    );
-  }
+  const modelName = registry.modelName ?? model.name;
+  const client = createRegistryClient({ ...registry, modelName });
+  const reading = await client.readLive().finally(() => client.close());
+  if (reading.outcome !== 'up')
+    return note(reading.reason, 'Labels do not need it. Check MLFLOW_TRACKING_URI and MLFLOW_CA_FILE.');
+  const { live } = reading;
+  if (live === null) return note(`${modelName}: ${reading.reason}`, `Promote one, or set ${selectorSettings}.`);
+  const guard = { status: isProved ? ('proved' as const) : ('unproved' as const), lastProvedAt: null };
+  const { state, reason } = judgePromotion({ live, contractVersion: model.version, guard });
+  const run = `run ${live.runId ?? 'not known'}, F1 ${live.f1?.toFixed(3) ?? 'not known'}`;
+  if (state === 'live') return ok(`${modelName} version ${live.version} is live, and calls prove it; ${run}`);
+  const cure = model.version === null ? 'Adopt it with --model-version, once you know it.' : promotionCure;
+  return note(`${modelName}: ${reason}; ${run}`, cure);
 }
 
 async function checkClock({ database: { url, dataDir } }: Settings, { training }: Contract): Promise<Finding> {

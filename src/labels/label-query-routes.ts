@@ -5,21 +5,22 @@ import { answer, plainTextPattern, problems } from '../http/operation.ts';
 import { contextOf } from '../http/request-context.ts';
 import type { Route } from '../http/route.ts';
 import type { Locale } from '../locale.ts';
-import type { ContractStore } from './contract-store.ts';
+import type { ContractStore, StoredContract } from './contract-store.ts';
 import { isPlainText } from '../plain-text.ts';
 import { isCustomerId } from './given-customer.ts';
 import type { LabelQueryStore } from './label-query-store.ts';
 import { customerIdOf } from './label-routes.ts';
-import { customerIdSchema, labelPageSchema } from './label-schemas.ts';
+import { customerIdSchema, historyPageSchema, labelPageSchema } from './label-schemas.ts';
 import type { StoredLabel } from './label-store.ts';
-import { describeLabel } from './label-view.ts';
+import { describeLabel, type FreshnessRule } from './label-view.ts';
+import { changeSince } from './label-change.ts';
 import { readCursor, writeCursor } from './page-cursor.ts';
 
 interface LabelQueryRoutesOptions {
   contract: Contract;
   labels: LabelQueryStore;
   contracts: Pick<ContractStore, 'byId'>;
-  liveVersion(): string | null;
+  freshness(): FreshnessRule;
 }
 
 const maxIds = 500;
@@ -53,7 +54,7 @@ const commaListOf = (maxItems: number) => ({
 });
 
 /** Many labels: a customer's history, and the current labels for the ERP's lists. */
-export function createLabelQueryRoutes({ contract, labels, contracts, liveVersion }: LabelQueryRoutesOptions): Route[] {
+export function createLabelQueryRoutes({ contract, labels, contracts, freshness }: LabelQueryRoutesOptions): Route[] {
   const listQuery = pageQuery('list-cursor').extend({
     customerIds: z
       .string()
@@ -68,7 +69,7 @@ export function createLabelQueryRoutes({ contract, labels, contracts, liveVersio
       .refine(isPlainText)
       .optional()
       .meta({ override: { pattern: plainTextPattern } }),
-    stale: z.enum(['true', 'false']).optional(),
+    stale: z.enum(['true', 'false']).optional().meta({ description: 'Superseded or too old, or neither.' }),
     since: instant.optional().meta({
       description: 'Labelled at this time or later; from 1970 on.',
       override: { allOf: [{ pattern: from1970.source }] },
@@ -76,12 +77,17 @@ export function createLabelQueryRoutes({ contract, labels, contracts, liveVersio
     sort: z.enum(['customerId', 'labelledAt', '-labelledAt']).default('customerId'),
   });
 
-  async function describeAll(found: StoredLabel[], locale: Locale) {
-    const live = liveVersion();
-    return Promise.all(
-      found.map(async (label) =>
-        describeLabel(label, { contract: await contracts.byId(label.contractId), locale, liveVersion: live }),
-      ),
+  async function describe(label: StoredLabel, locale: Locale, rule: FreshnessRule) {
+    return describeLabel(label, { contract: await contracts.byId(label.contractId), locale, freshness: rule });
+  }
+
+  /** What changed since the label before; null for the first one, and where nothing did. */
+  async function changed(label: StoredLabel, before: StoredLabel | undefined) {
+    if (before === undefined) return null;
+    const [contract, earlier] = await Promise.all([label, before].map(({ contractId }) => contracts.byId(contractId)));
+    return changeSince(
+      { ...before, features: (earlier as StoredContract).features },
+      { ...label, features: (contract as StoredContract).features },
     );
   }
 
@@ -92,18 +98,26 @@ export function createLabelQueryRoutes({ contract, labels, contracts, liveVersio
       operationId: 'getLabelHistory',
       summary: "A customer's labels, newest first",
       requestParams: { path: z.object({ customerId: customerIdSchema }), query: historyQuery },
-      responses: { 200: answer('A page of labels.', labelPageSchema), ...problems(422, 503) },
+      responses: { 200: answer('A page of labels.', historyPageSchema), ...problems(422, 503) },
     },
     async handle(request, response) {
       const query = parseQuery(historyQuery, request.query);
       const after = readCursor(query.cursor, historyCursor);
+      const { locale } = contextOf(response);
       const found = await labels.history(customerIdOf(request.params['customerId']), {
-        limit: query.limit,
+        // One more: it says whether there is another page, and what changed since it
+        limit: query.limit + 1,
         ...(after && { after: { receivedAt: new Date(after.receivedAt), id: after.id } }),
       });
-      const last = found.length === query.limit ? found.at(-1) : undefined;
+      const page = found.slice(0, query.limit);
+      const last = found.length > query.limit ? page.at(-1) : undefined;
       const next = last ? writeCursor({ receivedAt: last.receivedAt.toISOString(), id: last.id }) : null;
-      response.json({ labels: await describeAll(found, contextOf(response).locale), next });
+      const rule = freshness();
+      const entries = page.map(async (label, i) => ({
+        ...(await describe(label, locale, rule)),
+        changed: await changed(label, found[i + 1]),
+      }));
+      response.json({ labels: await Promise.all(entries), next });
     },
   };
 
@@ -119,30 +133,27 @@ export function createLabelQueryRoutes({ contract, labels, contracts, liveVersio
     async handle(request, response) {
       const { stale, since, label, ...query } = parseQuery(listQuery, request.query);
       const after = readCursor(query.cursor, listCursor);
-      const live = liveVersion();
-      const nothingIsStale = live === null;
-      const isNothingAskedFor = stale === 'true' && nothingIsStale;
-      const found = isNothingAskedFor
-        ? []
-        : await labels.list(
-            {
-              customerIds: query.customerIds,
-              version: query.version,
-              label: label && String(contract.labels.find(({ name }) => name === label)?.code ?? label),
-              since: since === undefined ? undefined : new Date(since),
-              superseded: stale === undefined || nothingIsStale ? undefined : { by: live, is: stale === 'true' },
-            },
-            {
-              sort: query.sort,
-              limit: query.limit,
-              ...(after && { after: { labelledAt: new Date(after.labelledAt), customerId: after.customerId } }),
-            },
-          );
+      const rule = freshness();
+      const found = await labels.list(
+        {
+          customerIds: query.customerIds,
+          version: query.version,
+          label: label && String(contract.labels.find(({ name }) => name === label)?.code ?? label),
+          since: since === undefined ? undefined : new Date(since),
+          stale: stale === undefined ? undefined : { ...rule, is: stale === 'true' },
+        },
+        {
+          sort: query.sort,
+          limit: query.limit,
+          ...(after && { after: { labelledAt: new Date(after.labelledAt), customerId: after.customerId } }),
+        },
+      );
       const last = found.length === query.limit ? found.at(-1) : undefined;
       const next = last
         ? writeCursor({ labelledAt: last.labelledAt.toISOString(), customerId: last.customerId })
         : null;
-      response.json({ labels: await describeAll(found, contextOf(response).locale), next });
+      const { locale } = contextOf(response);
+      response.json({ labels: await Promise.all(found.map((one) => describe(one, locale, rule))), next });
     },
   };
 

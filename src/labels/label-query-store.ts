@@ -1,6 +1,7 @@
 import { type Expression, type SqlBool, sql } from 'kysely';
 import type { Queries } from '../database/database.ts';
 import { type StoredLabel, toStoredLabel } from './label-store.ts';
+import type { FreshnessRule } from './label-view.ts';
 
 export interface LabelFilter {
   customerIds?: string[] | undefined;
@@ -8,8 +9,8 @@ export interface LabelFilter {
   version?: string | undefined;
   /** Labelled at this time or later. */
   since?: Date | undefined;
-  /** Labels of another version than this one (null: of any named version), or only of this one. */
-  superseded?: { by: string | null; is: boolean } | undefined;
+  /** Labels that are stale by this rule, or those that are not. */
+  stale?: (FreshnessRule & { is: boolean }) | undefined;
 }
 
 export type LabelSort = 'customerId' | 'labelledAt' | '-labelledAt';
@@ -69,15 +70,19 @@ export function createLabelQueryStore(queries: Queries): LabelQueryStore {
   };
 }
 
-function conditions({ customerIds, label, version, since, superseded }: LabelFilter): Expression<SqlBool>[] {
+function conditions({ customerIds, label, version, since, stale }: LabelFilter): Expression<SqlBool>[] {
   const found: Expression<SqlBool>[] = [];
   if (customerIds) found.push(sql<SqlBool>`customer_id = ANY(${customerIds}::text[])`);
   if (label !== undefined) found.push(sql<SqlBool>`label = ${label}`);
   if (version !== undefined) found.push(sql<SqlBool>`model_version = ${version}`);
   if (since) found.push(sql<SqlBool>`labelled_at >= ${since}::timestamptz`);
-  if (superseded) {
-    const differs = sql<SqlBool>`model_version IS DISTINCT FROM ${superseded.by}::text`;
-    found.push(superseded.is ? differs : sql<SqlBool>`NOT (${differs})`);
-  }
+  if (stale) found.push(stale.is ? isStale(stale) : sql<SqlBool>`NOT (${isStale(stale)})`);
   return found;
+}
+
+function isStale({ liveVersion, confirmedSince }: FreshnessRule): Expression<SqlBool> {
+  const superseded = sql<SqlBool>`model_version IS DISTINCT FROM ${liveVersion}::text`;
+  const tooOld = sql<SqlBool>`confirmed_at < ${confirmedSince}::timestamptz`;
+  const reasons = [...(liveVersion === null ? [] : [superseded]), ...(confirmedSince === null ? [] : [tooOld])];
+  return reasons.length === 0 ? sql<SqlBool>`false` : sql<SqlBool>`(${sql.join(reasons, sql` OR `)})`;
 }

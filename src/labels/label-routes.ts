@@ -9,15 +9,14 @@ import type { FindLabel } from './find-label.ts';
 import { isCustomerId, parseCustomerList } from './given-customer.ts';
 import type { LabelCustomers, Verdict } from './label-customers.ts';
 import { buildRequestSchemas, customerIdSchema, labelSchema, maxCustomers } from './label-schemas.ts';
-import { describeLabel } from './label-view.ts';
+import { describeLabel, type FreshnessRule } from './label-view.ts';
 
 interface LabelRoutesOptions {
   contract: Contract;
   labelCustomers: LabelCustomers;
   findLabel: FindLabel;
   contracts: Pick<ContractStore, 'byId'>;
-  /** The version that answers now, when one is proved. */
-  liveVersion(): string | null;
+  freshness(): FreshnessRule;
 }
 
 const oneBodyBytes = 64 * 1024;
@@ -29,7 +28,7 @@ export function createLabelRoutes({
   labelCustomers,
   findLabel,
   contracts,
-  liveVersion,
+  freshness,
 }: LabelRoutesOptions): Route[] {
   const schemas = buildRequestSchemas(contract);
   const requestParams = { path: z.object({ customerId: customerIdSchema }) };
@@ -49,7 +48,7 @@ export function createLabelRoutes({
       const { locale, ...arrival } = contextOf(response);
       const customerId = customerIdOf(request.params['customerId']);
       const label = await labelCustomers.one(customerId, request.body, arrival);
-      response.json(describeLabel(label, { contract: label.contract, locale, liveVersion: liveVersion() }));
+      response.json(describeLabel(label, { contract: label.contract, locale, freshness: freshness() }));
     },
   };
 
@@ -67,7 +66,7 @@ export function createLabelRoutes({
       const label = await findLabel(customerIdOf(request.params['customerId']), left);
       if (!label) throw new ServiceError('label_not_found');
       const madeBy = await contracts.byId(label.contractId);
-      response.json(describeLabel(label, { contract: madeBy, locale, liveVersion: liveVersion() }));
+      response.json(describeLabel(label, { contract: madeBy, locale, freshness: freshness() }));
     },
   };
 
@@ -88,7 +87,7 @@ export function createLabelRoutes({
       const { locale, ...arrival } = contextOf(response);
       const customers = parseCustomerList(request.body, maxCustomers);
       const verdicts = await labelCustomers.many(customers, arrival);
-      const view = { locale, liveVersion: liveVersion() };
+      const view = { locale, freshness: freshness() };
       const labelled = verdicts.filter((verdict) => 'label' in verdict).length;
       response.json({
         labels: verdicts.map((verdict) => describeVerdict(verdict, view)),

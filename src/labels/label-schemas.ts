@@ -32,12 +32,27 @@ export const labelSchema = z
     source: z.enum(['model-server', 'embedded']),
     labelledAt: z.iso.datetime(),
     confirmedAt: z.iso.datetime().meta({ description: 'When the same inputs last gave the same label again.' }),
-    freshness: z.object({ stale: z.boolean(), reason: z.enum(['model_superseded', 'too_old']).optional() }),
+    freshness: z.object({
+      stale: z.boolean(),
+      reason: z.enum(['model_superseded', 'too_old']).optional().meta({
+        description:
+          'model_superseded: another version is proved to answer now. too_old: confirmed longer ago than MAX_LABEL_AGE_DAYS.',
+      }),
+    }),
     warnings: z.array(faultSchema).optional().meta({ description: 'Features outside what the model saw in training.' }),
   })
   .meta({ id: 'Label' });
 
 export const labelPageSchema = z.object({ labels: z.array(labelSchema), next: z.string().nullable() });
+
+const earlierLabelSchema = labelSchema
+  .extend({
+    changed: z.enum(['inputs', 'model', 'both']).nullable().meta({
+      description: 'What is other than in the label before this one; null for the first, and when nothing is.',
+    }),
+  })
+  .meta({ id: 'LabelInHistory' });
+export const historyPageSchema = z.object({ labels: z.array(earlierLabelSchema), next: z.string().nullable() });
 
 /** Requests and answers whose shape the contract decides; the OpenAPI document is made from them. */
 export function buildRequestSchemas(contract: Contract) {

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ObservedRequest } from '../http/request-log.ts';
 import type { GuardState } from '../model-guard/model-guard.ts';
+import type { RegistryState } from '../model-guard/registry-watch.ts';
 import type { Outage } from '../model-server/outage-breaker.ts';
 
 export interface Metrics {
@@ -20,6 +21,8 @@ interface MetricsOptions {
   waitingRows(): number;
   guardState(): GuardState;
   outage(): Outage | null;
+  /** null: no registry is set. */
+  registryState(): RegistryState | null;
 }
 
 // OpenTelemetry's buckets for http.server.request.duration, so that dashboards carry over
@@ -27,7 +30,8 @@ const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 
 const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
 /** Every metric of the service. No label ever holds a customer: each has few values, known beforehand. */
-export function createMetrics({ version, waitingRows, guardState, outage }: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { version, waitingRows, guardState, outage, registryState } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -91,6 +95,23 @@ export function createMetrics({ version, waitingRows, guardState, outage }: Metr
     help: 'Customers refused at once because the model server is away.',
     registers,
   });
+  new Gauge({
+    name: 'customer_labels_promotion_not_live',
+    help: '1 while the registry names another version live than calls prove.',
+    registers,
+    collect() {
+      this.set(registryState()?.promotion.state === 'not_live' ? 1 : 0);
+    },
+  });
+  if (registryState() !== null)
+    new Gauge({
+      name: 'customer_labels_registry_up',
+      help: '1 while the registry can be read and understood; not there without MLFLOW_TRACKING_URI.',
+      registers,
+      collect() {
+        this.set(registryState()?.status === 'up' ? 1 : 0);
+      },
+    });
   new Gauge({
     name: 'customer_labels_build_info',
     help: 'Always 1; the version is in the label.',

@@ -2,14 +2,17 @@ import * as z from 'zod';
 import { answer, problems } from '../http/operation.ts';
 import type { Route } from '../http/route.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
+import type { RegistryState } from '../model-guard/registry-watch.ts';
 import type { Metrics } from './metrics.ts';
 import { describeModelServer, type ModelServerState, type Readiness } from './readiness.ts';
+import { describeRegisteredModel, registryCheckSchema, registryModelSchema } from './registry-check.ts';
 
 interface OperationsRoutesOptions {
   guard: Pick<ModelGuard, 'expected'>;
   readiness(): Promise<Readiness>;
   metrics: Metrics;
   modelServer(): ModelServerState;
+  registryState(): RegistryState | null;
   source: 'model-server' | 'embedded';
 }
 
@@ -31,6 +34,7 @@ const readinessSchema = z.object({
     service: z.object({ state: z.enum(['starting', 'running', 'stopping']) }),
     database: z.object({ state: z.enum(['up', 'away']) }),
     modelServer: guardSchema,
+    registry: registryCheckSchema,
   }),
 });
 const modelSchema = z.object({
@@ -38,12 +42,13 @@ const modelSchema = z.object({
   version: z.string().nullable().meta({ description: 'The version that is proved to answer; null when none is.' }),
   source: z.enum(['model-server', 'embedded']),
   guard: guardSchema,
+  registry: registryModelSchema,
   contract: z.record(z.string(), z.unknown()),
 });
 
 /** What monitors and people ask about the service itself. */
 export function createOperationsRoutes(options: OperationsRoutesOptions): Route[] {
-  const { guard, readiness, metrics, modelServer, source } = options;
+  const { guard, readiness, metrics, modelServer, registryState, source } = options;
 
   return [
     {
@@ -103,6 +108,7 @@ export function createOperationsRoutes(options: OperationsRoutesOptions): Route[
           version: state.version,
           source,
           guard: state,
+          registry: describeRegisteredModel(registryState()),
           contract: { ...shown, goldenRows: goldenRows.length },
         });
       },

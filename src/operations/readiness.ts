@@ -1,5 +1,7 @@
 import type { GuardState } from '../model-guard/model-guard.ts';
+import { isConcern, type RegistryState } from '../model-guard/registry-watch.ts';
 import type { Outage } from '../model-server/outage-breaker.ts';
+import { describeRegistry, type RegistryCheck } from './registry-check.ts';
 
 export type Phase = 'starting' | 'running' | 'stopping';
 
@@ -9,6 +11,7 @@ export interface Readiness {
     service: { state: Phase };
     database: { state: 'up' | 'away' };
     modelServer: ModelServerCheck;
+    registry: RegistryCheck;
   };
 }
 
@@ -31,6 +34,8 @@ interface ReadinessOptions {
   phase(): Phase;
   pingDatabase(): Promise<void>;
   modelServer(): ModelServerState;
+  /** null: no registry is set. */
+  registryState(): RegistryState | null;
 }
 
 const pingTimeoutMs = 2_000;
@@ -42,7 +47,8 @@ const pingAgeMs = 1_000;
  * Says whether the service should get requests. Monitors judge the body by one word, so the words of `overall` stand
  * nowhere else in it. The model server away only warns: stored labels are still served.
  */
-export function createReadiness({ phase, pingDatabase, modelServer }: ReadinessOptions): () => Promise<Readiness> {
+export function createReadiness(options: ReadinessOptions): () => Promise<Readiness> {
+  const { phase, pingDatabase, modelServer, registryState } = options;
   let lastPing: { at: number; up: Promise<boolean> } | undefined;
 
   function isDatabaseUp(timeoutMs: number): Promise<boolean> {
@@ -58,14 +64,17 @@ export function createReadiness({ phase, pingDatabase, modelServer }: ReadinessO
         ? false
         : await isDatabaseUp(service === 'starting' ? pingTimeoutStartingMs : pingTimeoutMs);
     const model = modelServer();
+    const registry = registryState();
     const fails = service !== 'running' || !up;
-    const isWell = model.status === 'proved' && model.outage === null && model.cannotTell.length === 0;
+    const isProved = model.status === 'proved' && model.outage === null && model.cannotTell.length === 0;
+    const isWell = isProved && (registry === null || !isConcern(registry));
     return {
       overall: fails ? 'fail' : isWell ? 'pass' : 'warn',
       checks: {
         service: { state: service },
         database: { state: up ? 'up' : 'away' },
         modelServer: describeModelServer(model),
+        registry: describeRegistry(registry),
       },
     };
   };

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import pg from 'pg';
 
 /** Where a PostgreSQL for tests is; each suite makes a database of its own on it and drops it again. */
@@ -41,6 +44,16 @@ export async function createTestDatabase(kind: DatabaseKind): Promise<TestDataba
   return {
     environment: { DATABASE_URL: url.href },
     [Symbol.asyncDispose]: () => administer(`DROP DATABASE ${name} WITH (FORCE)`),
+  };
+}
+
+/** A fresh, empty database that one service after another can open. */
+export async function createLastingDatabase(kind: DatabaseKind): Promise<TestDatabase> {
+  if (kind === 'PostgreSQL') return createTestDatabase(kind);
+  const folder = mkdtempSync(join(tmpdir(), 'labels-'));
+  return {
+    environment: { DATA_DIR: folder },
+    [Symbol.asyncDispose]: async () => rmSync(folder, { recursive: true, force: true }),
   };
 }
 

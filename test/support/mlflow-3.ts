@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { generate } from 'selfsigned';
-import { predictWith, type ServedModel, startScoring } from './model-server-suite.ts';
+import { createAuthority } from './certificates.ts';
+import { predictWith, type ServedModel, startScoring, untilPinged } from './model-server-suite.ts';
+import { freePort, startProcess, stopProcess } from './real-mlflow.ts';
 
 const python = resolve(process.env['PYTHON_MLFLOW_3'] ?? '.venv-mlflow-3/bin/python');
 const install = 'python3 -m venv .venv-mlflow-3 && .venv-mlflow-3/bin/pip install -r test/requirements-mlflow-3.txt';
@@ -66,6 +68,31 @@ export async function startMlflow3(): Promise<ServedModel> {
     predict: predictWith(python, modelUri, environment),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** MLflow 3's tracking server, empty, over TLS. */
+export async function startMlflow3Registry(): Promise<{ url: string; caFile: string } & AsyncDisposable> {
+  await using parts = new AsyncDisposableStack();
+  const home = mkdtempSync(join(tmpdir(), 'mlflow-3-registry-'));
+  parts.defer(() => rmSync(home, { recursive: true, force: true }));
+  const { certFile, keyFile, cert } = createAuthority(join(home, 'tls'));
+  const port = await freePort();
+  const store = [
+    '--backend-store-uri',
+    `sqlite:///${home}/mlflow.db`,
+    '--artifacts-destination',
+    join(home, 'artifacts'),
+  ];
+  const tls = ['--uvicorn-opts', `--ssl-certfile ${certFile} --ssl-keyfile ${keyFile}`];
+  const words = ['-m', 'mlflow', 'server', '--host', '127.0.0.1', '--port', String(port), '--workers', '1'];
+  const server = startProcess(python, [...words, ...store, ...tls], {
+    PATH: `${resolve(python, '..')}:${process.env['PATH']}`,
+  });
+  parts.defer(() => stopProcess(server));
+  const url = `https://127.0.0.1:${port}`;
+  await untilPinged(`${url}/health`, cert, server);
+  const owned = parts.move();
+  return { url, caFile: certFile, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Five features, three labels. MLflow 3 would save it as skops, which refuses its own trees when it reads them. */

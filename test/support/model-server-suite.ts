@@ -175,7 +175,8 @@ export function startMlflowScoring(server2: Server2, words: string[], gunicorn: 
   });
 }
 
-async function untilPinged(url: string, ca: string, child: ChildProcess): Promise<void> {
+/** Waits until something answers there with 200; fails with what the process printed when it ends before. */
+export async function untilPinged(url: string, ca: string, child: ChildProcess): Promise<void> {
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
     stream?.on('data', (chunk: Buffer) => (printed += chunk.toString()));

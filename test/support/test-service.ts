@@ -24,6 +24,7 @@ interface TestServiceOptions {
   /** Of several versions, the one that should be live first. */
   contracts?: readonly Contract[];
   modelServer?: ModelServerAddress;
+  registryEveryMs?: number;
 }
 
 /** The real service on a free port and a fresh database; with nothing said, the embedded model server and PGlite. */
@@ -38,6 +39,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       logger,
       ...(contracts && { contracts }),
       ...(options.modelServer && { modelServer: options.modelServer }),
+      ...(options.registryEveryMs !== undefined && { registryEveryMs: options.registryEveryMs }),
     }),
   );
   const url = await service.start();

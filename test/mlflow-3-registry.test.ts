@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { isMlflow3There, startMlflow3Registry } from './support/mlflow-3.ts';
+import { createRegistryApi } from './support/mlflow-registry.ts';
+import { gauge, untilRegistry } from './support/registry-check.ts';
+import { type StandIn, startStandIn } from './support/stand-in-model-server.ts';
+import { startTestService, type TestService } from './support/test-service.ts';
+import { toyContract, toyCustomer } from './support/toy-model.ts';
+
+(isMlflow3There() ? describe : describe.skip)('the registry of the newest MLflow 3, over TLS', () => {
+  let registry: Awaited<ReturnType<typeof startMlflow3Registry>>;
+  let api: ReturnType<typeof createRegistryApi>;
+  let modelServer: StandIn;
+  let test: TestService;
+  let runIds: string[];
+  beforeAll(async () => {
+    registry = await startMlflow3Registry();
+    api = createRegistryApi(registry.url, registry.caFile);
+    await api.createModel('segments');
+    runIds = [await api.createRun({ f1_score: 0.75 }), await api.createRun({ accuracy: 0.9 })];
+    for (const runId of runIds) await api.createVersion('segments', 's3://models/segments', runId);
+    await api.setAlias('segments', 'champion', '1');
+    modelServer = await startStandIn();
+    const contract = toyContract();
+    contract.model.version = '1';
+    test = await startTestService({
+      contract,
+      modelServer: modelServer.address,
+      registryEveryMs: 100,
+      environment: {
+        MLFLOW_TRACKING_URI: registry.url,
+        MLFLOW_CA_FILE: registry.caFile,
+        MODEL_NAME: 'segments',
+        MODEL_ALIAS: 'champion',
+      },
+    });
+  }, 120_000);
+  afterAll(async () => {
+    await test?.[Symbol.asyncDispose]();
+    await modelServer?.[Symbol.asyncDispose]();
+    await registry?.[Symbol.asyncDispose]();
+  });
+
+  const shown = async () => (await test.http.get('/v1/model').expect(200)).body.registry;
+
+  it('names the live version by its alias, with its run and score', async () => {
+    expect(await untilRegistry(test, ({ state }) => state !== 'unread')).toMatchObject({ state: 'up', version: '1' });
+    expect(await shown()).toMatchObject({ isLive: true, runId: runIds[0], f1: 0.75 });
+  });
+
+  it('is compared with what calls prove when the alias moves, and when it moves back', async () => {
+    await api.setAlias('segments', 'champion', '2');
+    await untilRegistry(test, ({ promotion }) => promotion === 'not_live');
+    expect(await shown()).toMatchObject({ version: '2', isLive: false, runId: runIds[1], f1: null });
+    expect(await gauge(test, 'customer_labels_promotion_not_live')).toBe('1');
+    await test.http.post('/v1/customers/C1/label').send(toyCustomer()).expect(200);
+    await api.setAlias('segments', 'champion', '1');
+    await untilRegistry(test, ({ promotion }) => promotion === 'live');
+    expect(await gauge(test, 'customer_labels_promotion_not_live')).toBe('0');
+  });
+
+  it('names nothing when the alias is gone', async () => {
+    await api.deleteAlias('segments', 'champion');
+    const check = await untilRegistry(test, ({ version }) => version === null);
+    expect(check).toMatchObject({ state: 'up', reason: expect.stringMatching(/no such (model or )?alias/) });
+  });
+});
