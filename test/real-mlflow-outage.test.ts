@@ -102,15 +102,10 @@ const percentile = (values: number[], share: number) =>
       const p99 = percentile(refused.map(ms), 0.99);
       const lastRefusal = Math.max(...asked.filter(({ status }) => status !== 200).map((one) => one.endedAt));
       const withoutRetries = calls - retried;
-      const ownMs = test
-        .log()
-        .split('\n')
-        .filter((line) => line.includes('"model_unavailable"'))
-        .map((line) => (JSON.parse(line) as { durationMs: number }).durationMs);
       console.log(
         `${kind}, ${end}: opened after ${Math.round(openedAt - beganAt)} ms; ${during.length} requests, ${calls} calls ` +
           `(${retried} of them retries); ${refused.length} refused while open, p50 ${percentile(refused.map(ms), 0.5).toFixed(1)} ms, ` +
-          `p99 ${p99.toFixed(1)} ms, of the service itself p99 ${percentile(ownMs, 0.99)} ms; longest request ${Math.round(Math.max(...asked.map(ms)))} ms; ` +
+          `p99 ${p99.toFixed(1)} ms; longest request ${Math.round(Math.max(...asked.map(ms)))} ms; ` +
           `last refusal ${Math.round(lastRefusal - backAt)} ms after it was back; ` +
           `longest stall of this process ${Math.round(stalls.max / 1e6)} ms`,
       );
