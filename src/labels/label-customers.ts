@@ -1,15 +1,19 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Contract, GoldenRow, LabelCode } from '../contract/contract.ts';
-import { createFeatureParser, type FeatureVector, type ParseFeatures } from '../contract/feature-vector.ts';
-import { goldenVector } from '../contract/scaling.ts';
+import type { Contract, LabelCode } from '../contract/contract.ts';
+import type { FeatureVector } from '../contract/feature-vector.ts';
 import { type InputFault, ServiceError, toServiceError } from '../errors.ts';
-import type { ModelGuard } from '../model-guard/model-guard.ts';
-import { createBisection } from '../model-server/bisect-refused.ts';
 import { createMicroBatcher, type MicroBatcher } from '../model-server/micro-batcher.ts';
-import type { OutageBreaker } from '../model-server/outage-breaker.ts';
 import type { ContractStore } from './contract-store.ts';
 import { parseCustomer, parseFeaturesBody } from './given-customer.ts';
 import type { Labelling, LabelStore, StoredLabel } from './label-store.ts';
+import {
+  attempt,
+  createReading,
+  createScoring,
+  type Reading,
+  type Score,
+  type ScoringOptions,
+} from './score-customers.ts';
 
 /** A label just made and stored. Faults are warnings: features outside what the model saw in training. */
 export type NewLabel = Omit<StoredLabel, 'id'> & { contract: Contract; warnings: InputFault[] };
@@ -39,43 +43,13 @@ export interface LabelCustomers {
   close(): Promise<void>;
 }
 
-interface LabelCustomersOptions {
-  guard: Pick<ModelGuard, 'expected' | 'score' | 'prove'>;
-  breaker: Pick<OutageBreaker, 'call' | 'refusal' | 'onOutage'>;
+interface LabelCustomersOptions extends ScoringOptions {
   labels: Pick<LabelStore, 'write'>;
   contracts: Pick<ContractStore, 'idOf'>;
   source: Labelling['source'];
-  limits: { concurrency: number; maxRows: number; maxQueuedRows: number; timeoutMs: number };
-  onBatch(batch: { rows: number; durationMs: number }): void;
-  /** Customers refused at once because of an outage. */
-  onRefused(customers: number): void;
-  /** Rows that were refused because of an outage. */
-  onRefused(rows: number): void;
   onLabelled(label: Labelling): void;
 }
 
-/** A customer's features, read as each version of the model takes them. @throws ServiceError invalid_features */
-type Reading = (contract: Contract) => FeatureVector;
-
-interface Score {
-  code: LabelCode;
-  probability: number | null;
-  /** Of the version that answered, and what it was given. */
-  contract: Contract;
-  vector: FeatureVector;
-  labelledAt: Date;
-}
-
-/**
- * A call of one row takes a model server about as long as one of a few hundred, so fewer wait for the call in flight:
- * 64 callers get a sixth more with it, 16 a quarter (measured). The time is for what waits behind a long call.
- */
-const secondCall = { rows: 256, afterMs: 20 };
-/**
- * MLflow goes on computing what nobody waits for any more, so after a timeout the call's place stays taken: as long again
- * as the call was given, and at most this, so that a server that is back is used within 2 s.
- */
-const heldAfterDeadlineMostMs = 1_500;
 /** Checked before others get their turn of the event loop. */
 const rowsPerTurn = 100;
 const maxRowsPerWrite = 2_000;
@@ -91,13 +65,6 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
     maxQueued: Infinity,
     timeoutMs: limits.timeoutMs,
   });
-
-  /** Reads features as the expected version takes them, so that what is wrong with them is known before any call. */
-  function reader(read: (parse: ParseFeatures) => FeatureVector): Reading {
-    const reading = remembered((contract) => read(parserOf(contract)));
-    reading(guard.expected());
-    return reading;
-  }
 
   async function store(customerId: string, score: Score, receivedAt: Date): Promise<NewLabel> {
     const { contract, vector } = score;
@@ -122,7 +89,7 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
 
   return {
     async one(id, body, { receivedAt, left }) {
-      const [score] = scoring.submit([reader((parse) => parseFeaturesBody(body, parse))], left);
+      const [score] = scoring.submit([createReading(guard, (parse) => parseFeaturesBody(body, parse))], left);
       return store(id, await (score as Promise<Score>), receivedAt);
     },
 
@@ -130,7 +97,7 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
       const accepted: ReturnType<typeof attempt<Reading>>[] = [];
       for (const [i, one] of customers.entries()) {
         if (i % rowsPerTurn === rowsPerTurn - 1) await nextTurn();
-        accepted.push(attempt(() => reader((parse) => parseCustomer(one, parse, `#/customers/${i}`))));
+        accepted.push(attempt(() => createReading(guard, (parse) => parseCustomer(one, parse, `#/customers/${i}`))));
       }
       const readings = accepted.flatMap((one) => ('value' in one ? [one.value] : []));
       const scores = scoring.submit(readings, left).values();
@@ -174,69 +141,6 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
   };
 }
 
-function createScoring(options: LabelCustomersOptions): MicroBatcher<Reading, Score> {
-  const { guard, breaker, limits, onBatch, onRefused } = options;
-  const bisect = createBisection<Reading, Score>({
-    async score(readings, until) {
-      const startedAt = performance.now();
-      const read = remembered((contract) => readings.map((reading) => attempt(() => reading(contract))));
-      const vectorsFor = (version: Contract) =>
-        read(version).map((one) => ('value' in one ? one.value.standardized : placeholder(version)));
-      const { labels, probabilities, contract } = await breaker.call(() => guard.score(vectorsFor, until));
-      onBatch({ rows: readings.length, durationMs: performance.now() - startedAt });
-      const labelledAt = new Date();
-      return read(contract).map((one, i) => {
-        if ('error' in one) return one;
-        const probability = probabilities?.[i] ?? null;
-        return { answer: { code: labels[i] as LabelCode, probability, contract, vector: one.value, labelledAt } };
-      });
-    },
-    control: () => guard.prove(),
-  });
-  const batcher = createMicroBatcher({
-    process: bisect,
-    // Whoever can label without the model server answers here, and at onOutage, in the refusal's place.
-    refusal(rows) {
-      const refusal = breaker.refusal();
-      if (refusal) onRefused(rows);
-      return refusal;
-    },
-    maxRows: limits.maxRows,
-    maxInFlight: limits.concurrency,
-    beside: secondCall,
-    maxQueued: limits.maxQueuedRows,
-    timeoutMs: limits.timeoutMs,
-    heldAfterDeadlineMs: Math.min(limits.timeoutMs, heldAfterDeadlineMostMs),
-  });
-  breaker.onOutage((refusal) => {
-    onRefused(batcher.waiting);
-    batcher.refuseWaiting(refusal);
-  });
-  return batcher;
-}
-
-/** Goes where a customer's features cannot be read as the version that answers takes them; its label is not used. */
-function placeholder(contract: Contract): readonly number[] {
-  return goldenVector(contract, contract.goldenRows[0] as GoldenRow);
-}
-
-const parsers = new WeakMap<Contract, ParseFeatures>();
-
-function parserOf(contract: Contract): ParseFeatures {
-  const known = parsers.get(contract) ?? createFeatureParser(contract);
-  parsers.set(contract, known);
-  return known;
-}
-
-/** What was found for the contract asked last is kept: mostly there is only one. */
-function remembered<T>(find: (contract: Contract) => T): (contract: Contract) => T {
-  let last: { contract: Contract; found: T } | undefined;
-  return (contract) => {
-    if (last?.contract !== contract) last = { contract, found: find(contract) };
-    return last.found;
-  };
-}
-
 function idOf(customer: unknown): unknown {
   return typeof customer === 'object' && customer !== null && 'id' in customer ? customer.id : null;
 }
@@ -246,14 +150,6 @@ function pointingInto(pointer: string, error: ServiceError): ServiceError {
   if (error.code !== 'invalid_features') return error;
   const faults = error.faults.map((fault) => ({ ...fault, pointer: fault.pointer.replace('#', pointer) }));
   return new ServiceError(error.code, { faults });
-}
-
-function attempt<T>(work: () => T): { value: T } | { error: ServiceError } {
-  try {
-    return { value: work() };
-  } catch (error) {
-    return { error: toServiceError(error) };
-  }
 }
 
 /** The fault of everybody, when nobody was labelled and it is the service's: then it is the answer of the whole. */
