@@ -93,7 +93,6 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     const reply = await client.invoke(sent, options);
     const { answered, scores, cannotTell } = readProof(reply, sent.length, proofs, scaledFor[0] as Contract);
     last = answered;
-    enter('proved', null, cannotTell);
 
     let at = proofs.reduce((rows, { vectors }) => rows + vectors.length, 0);
     const parts = customers.map(({ contract, vectors }) => {
@@ -101,20 +100,28 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
       at += vectors.length;
       return { contract, vectors, scores: { contract: answered, ...slice(scores, from, at) } };
     });
-    return { answered, parts };
+    return { answered, parts, cannotTell };
   }
 
   async function score(vectorsFor: VectorsFor, options: InvokeOptions): Promise<ProvedScores> {
     const first = expected();
-    const { answered, parts } = await ask([first], vectorsFor, goldenRowsPerCall, options);
-    const [part] = parts as [(typeof parts)[number]];
-    if (answered === first || areEqual(part.vectors, vectorsFor(answered))) return checked(part.scores);
+    const once = await ask([first], vectorsFor, goldenRowsPerCall, options);
+    const [part] = once.parts as [(typeof once.parts)[number]];
+    if (once.answered === first || areEqual(part.vectors, vectorsFor(once.answered)))
+      return proved(part.scores, once.cannotTell);
     // Scaled for both, since either may answer while one replaces the other.
-    const both = takingAsMany([answered, first], answered);
+    const both = takingAsMany([once.answered, first], once.answered);
     const again = await ask(both, vectorsFor, goldenRowsPerCall, options);
     const right = again.parts.find(({ contract }) => contract === again.answered);
-    if (right) return checked(right.scores);
+    if (right) return proved(right.scores, again.cannotTell);
     throw new ServiceError('model_untrusted', { reason: 'the model server changed its version from call to call' });
+  }
+
+  /** A label that the answering version's contract does not have is never stored or shown. */
+  function proved(scores: ProvedScores, cannotTell: string[]): ProvedScores {
+    if (!scores.labels.every((code) => labelOf(scores.contract, code))) throw badAnswer('unknown_label');
+    enter('proved', null, cannotTell);
+    return scores;
   }
 
   async function prove(options?: InvokeOptions): Promise<void> {
@@ -127,7 +134,8 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     ] as Contract[];
     for (const [i, contract] of asked.entries()) {
       try {
-        await ask([contract], () => [], Infinity, options);
+        const { cannotTell } = await ask([contract], () => [], Infinity, options);
+        enter('proved', null, cannotTell);
         return;
       } catch (error) {
         if (!(error instanceof RowsRefused)) throw error;
@@ -174,12 +182,6 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     prove: (options) => watched(() => prove(options)),
     state: () => state,
   };
-}
-
-/** A label that the answering version's contract does not have is never stored or shown. */
-function checked(scores: ProvedScores): ProvedScores {
-  if (!scores.labels.every((code) => labelOf(scores.contract, code))) throw badAnswer('unknown_label');
-  return scores;
 }
 
 const proofAgeMs = 60_000;
