@@ -91,8 +91,8 @@ interface Answer {
     for (let swap = 1; swap <= swaps; swap += 1) {
       await sleep(betweenSwapsMs);
       gate.target = ports[swap % 2] as number;
-      // every other time old connections stay, so that old and new answer side by side
-      if (swap % 2 === 0) gate.drop();
+      // two swaps for all, and two after which old and new answer side by side
+      gate.drop(swap % 4 === 1 || swap % 4 === 2 ? undefined : 'every other');
     }
     stop.abort();
     await Promise.all(callers);

@@ -9,8 +9,8 @@ export interface Gate extends AsyncDisposable {
   sent(): string;
   connections: number;
   forget(): void;
-  /** Ends every connection, with a TCP reset when told so. */
-  drop(how?: 'reset'): void;
+  /** Ends every connection, with a TCP reset when told so, or every other one. */
+  drop(how?: 'reset' | 'every other'): void;
 }
 
 /** One address whose peer can be exchanged, and that sees the bytes on the wire. */
@@ -44,9 +44,9 @@ export async function startGate(): Promise<Gate> {
       gate.connections = 0;
     },
     drop(how) {
-      for (const client of open)
+      for (const [i, client] of [...open].entries())
         if (how === 'reset') client.resetAndDestroy();
-        else client.destroy();
+        else if (how === undefined || i % 2 === 0) client.destroy();
     },
     async [Symbol.asyncDispose]() {
       server.close();
