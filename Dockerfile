@@ -1,4 +1,5 @@
-FROM node:24-slim
+ARG BASE=node:24.21.0-bookworm-slim
+FROM ${BASE}
 
 ENV NODE_ENV=production
 WORKDIR /app

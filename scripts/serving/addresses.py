@@ -37,3 +37,9 @@ def require_free_port(host: str, port: int) -> None:
         if error.errno == errno.EADDRINUSE:
             raise ServingFailed(f"port {port} on {host} is in use by another program") from error
         raise ServingFailed(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
+def free_loopback_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]

@@ -1,165 +1,121 @@
-"""Server 2: starts MLflow's tracking server, waits for a model, and starts its scoring server."""
+"""Server 2: starts MLflow's tracking server, and serves the version that its registry has in Production."""
 
-import json
-import os
-import ssl
-import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
-from scripts.serving.addresses import bracketed, local_host, public_host, require_free_port, url
+from scripts.serving.addresses import public_host, require_free_port, url
 from scripts.serving.certificates import TlsFiles, ensure_certificate
+from scripts.serving.console import say
+from scripts.serving.front import DirectFront, Front
+from scripts.serving.haproxy_front import HaproxyFront, find_haproxy, say_without_haproxy
+from scripts.serving.http import answers, probe_context
+from scripts.serving.keeper import Keeper
+from scripts.serving.options import ServingOptions
 from scripts.serving.processes import Processes, ServingFailed
+from scripts.serving.promotions import Promotions
+from scripts.serving.registry import Registry, Version
+from scripts.serving.scoring import ScoringServers
+from scripts.serving.status_file import StatusFile
+from scripts.serving.tracking import local_tracking_uri, tracking_command, tracking_environment, tracking_scheme
 
-POLL_INTERVAL_S = 0.5
-ANSWER_TIMEOUT_S = 5
-KEEP_ALIVE_S = 65
-TRACKING_WORKERS = 2
-
-
-@dataclass(frozen=True)
-class ServingOptions:
-    """What server 2 is asked to serve; `tls` None means a certificate of its own making."""
-
-    home: Path
-    host: str
-    tracking_port: int
-    scoring_port: int
-    workers: int
-    threads: int
-    model_name: str
-    stage: str
-    tls: TlsFiles | None
+STEP_INTERVAL_S = 0.2
 
 
 def serve(options: ServingOptions) -> None:
-    """Runs until a service ends (raises ServingFailed) or the caller is interrupted; leaves no process behind."""
-    require_free_port(options.host, options.tracking_port)
-    require_free_port(options.host, options.scoring_port)
+    """Runs until it cannot go on (raises ServingFailed) or the caller is interrupted; leaves no process behind."""
+    for port in (options.tracking_port, options.scoring_port, options.registry_port):
+        if port:
+            require_free_port(options.host, port)
     options.home.mkdir(parents=True, exist_ok=True)
     tls = options.tls or ensure_certificate(options.home / "certificates", options.host)
+    program = chosen_haproxy(options)
+    require_plain_paths(options, tls, program)
+    with tempfile.TemporaryDirectory(prefix="server-2-") as folder, Processes(options.home / "logs") as processes:
+        tracking = start_tracking(options, tls, processes)
+        servers = ScoringServers(options, tls, processes, Path(folder))
+        front = start_front(program, options, tls, processes, servers, Path(folder))
+        registry = Registry(local_tracking_uri(options), probe_context(tls) if options.tracking_tls else None)
+        announcer = Announcer(options, tls)
+        promotions = Promotions(options, registry, servers, front, StatusFile(options.home), announcer.answers)
+        while True:
+            tracking.check()
+            front.check()
+            promotions.step()
+            time.sleep(STEP_INTERVAL_S)
+
+
+def chosen_haproxy(options: ServingOptions) -> str | None:
+    """The program that stands in front, None for none. Raises ServingFailed when it must be there and is not."""
+    if options.front == "none":
+        return None
+    program = find_haproxy()
+    if program is None and (options.front == "haproxy" or options.registry_port):
+        raise ServingFailed("haproxy is not installed (apt-get install haproxy)")
+    if program is None:
+        say_without_haproxy()
+    return program
+
+
+def require_plain_paths(options: ServingOptions, tls: TlsFiles, program: str | None) -> None:
+    """gunicorn reads the certificate itself where nothing stands in front of it."""
+    if program and not options.tracking_tls:
+        return
     for path in (tls.certificate_file, tls.key_file):
         if any(character.isspace() for character in str(path)):
             raise ServingFailed(f"{path}: gunicorn's settings cannot hold a path with spaces")
-    with Processes(options.home / "logs") as processes:
-        processes.start("tracking", tracking_command(options), tracking_environment())
-        wait_for(processes, lambda: answers(f"{local_tracking_uri(options)}/health"))
-        say(f"tracking {url('http', public_host(options.host), options.tracking_port)}")
-        wait_for_version(processes, options)
-        processes.start("scoring", scoring_command(options), scoring_environment(options, tls))
-        context = probe_context(tls)
-        ping = f"{url('https', local_host(options.host), options.scoring_port)}/ping"
-        wait_for(processes, lambda: answers(ping, context))
-        announce_scoring(options, tls)
-        wait_for(processes, lambda: False)
 
 
-def announce_scoring(options: ServingOptions, tls: TlsFiles) -> None:
-    """Says where the model answers and what the ERP host has to set."""
-    address = url("https", public_host(options.host), options.scoring_port)
-    say(f"scoring {address}/invocations  ({model_uri(options)})")
-    say(f"CA file {tls.ca_file or 'of whoever signed ' + str(tls.certificate_file)}")
-    say(f"on the ERP host set MODEL_SERVER_URL={address}")
-    say(f"               and MODEL_SERVER_CA_FILE={tls.ca_file or 'that CA file'} (elsewhere: a copy of it)")
+def start_tracking(options: ServingOptions, tls: TlsFiles, processes: Processes) -> Keeper:
+    """The tracking server, once it answers. Raises ServingFailed when it does not come up at all."""
+    command, environment = tracking_command(options, tls), tracking_environment(options)
+    tracking = Keeper(processes, lambda: processes.start("tracking", command, environment))
+    context = probe_context(tls) if options.tracking_tls else None
+
+    def is_up() -> bool:
+        tracking.child.require_running()
+        return answers(f"{local_tracking_uri(options)}/health", context)
+
+    wait_until(is_up)
+    say(f"tracking {url(tracking_scheme(options), public_host(options.host), options.tracking_port)}")
+    return tracking
 
 
-def tracking_command(options: ServingOptions) -> list[str]:
-    """MLflow's tracking server and registry on SQLite, handing artifacts through to other machines."""
-    return [
-        sys.executable, "-m", "mlflow", "server",
-        "--backend-store-uri", f"sqlite:///{options.home / 'mlflow.db'}",
-        "--serve-artifacts", "--artifacts-destination", (options.home / "artifacts").as_uri(),
-        "--host", bracketed(options.host), "--port", str(options.tracking_port),
-        "--workers", str(TRACKING_WORKERS),
-    ]
+def start_front(
+    program: str | None, options: ServingOptions, tls: TlsFiles, processes: Processes, servers: ScoringServers, folder: Path,
+) -> Front:
+    """haproxy where there is one, else gunicorn itself."""
+    if program is None:
+        return DirectFront(servers)
+    front = HaproxyFront(program, options, tls, processes, folder)
+    wait_until(front.is_up)
+    if options.registry_port:
+        say(f"registry, read only, {url('https', public_host(options.host), options.registry_port)}")
+    return front
 
 
-def scoring_command(options: ServingOptions) -> list[str]:
-    """MLflow's scoring server for the model's stage."""
-    return [
-        sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", model_uri(options),
-        "--port", str(options.scoring_port), "--host", bracketed(options.host),
-        "--workers", str(options.workers), "--env-manager", "local",
-    ]
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Returns when it holds."""
+    while not holds():
+        time.sleep(STEP_INTERVAL_S)
 
 
-def tracking_environment() -> dict[str, str]:
-    """The environment with this interpreter's commands first, since MLflow looks gunicorn up by name."""
-    inherited = {name: value for name, value in os.environ.items() if name != "GUNICORN_CMD_ARGS"}
-    commands = os.path.dirname(sys.executable)
-    return inherited | {"PATH": os.pathsep.join([commands, inherited.get("PATH", os.defpath)])}
+class Announcer:
+    """Says where the model answers and what the ERP host has to set; the second time only which version."""
 
+    def __init__(self, options: ServingOptions, tls: TlsFiles):
+        self._options, self._tls = options, tls
+        self._said = ""
 
-def scoring_environment(options: ServingOptions, tls: TlsFiles) -> dict[str, str]:
-    """TLS, threads and connections that stay open, none of which MLflow has options for."""
-    arguments = [
-        "--worker-class=gthread", f"--threads={options.threads}", f"--keep-alive={KEEP_ALIVE_S}",
-        f"--certfile={tls.certificate_file}", f"--keyfile={tls.key_file}",
-    ]
-    return tracking_environment() | {
-        "GUNICORN_CMD_ARGS": " ".join(arguments), "MLFLOW_TRACKING_URI": local_tracking_uri(options),
-    }
-
-
-def wait_for_version(processes: Processes, options: ServingOptions) -> None:
-    """Waits until the model has a version in its stage, and says so once if it has to."""
-    if not has_version(options):
-        say(f"waiting for a version of {options.model_name} in {options.stage}: run scripts.training")
-        wait_for(processes, lambda: has_version(options))
-
-
-def has_version(options: ServingOptions) -> bool:
-    """Whether the registry has the model in its stage."""
-    query = urlencode({"name": options.model_name, "stages": options.stage})
-    path = "/api/2.0/mlflow/registered-models/get-latest-versions"
-    try:
-        with urlopen(f"{local_tracking_uri(options)}{path}?{query}", timeout=ANSWER_TIMEOUT_S) as reply:
-            return bool(json.load(reply).get("model_versions"))
-    except (HTTPError, URLError, OSError):
-        return False
-
-
-def wait_for(processes: Processes, condition: Callable[[], bool]) -> None:
-    """Returns when the condition holds; raises ServingFailed when a service ends first."""
-    while not condition():
-        processes.check()
-        time.sleep(POLL_INTERVAL_S)
-
-
-def answers(address: str, context: ssl.SSLContext | None = None) -> bool:
-    """Whether a GET is answered with a success."""
-    try:
-        with urlopen(address, timeout=ANSWER_TIMEOUT_S, context=context):
-            return True
-    except (URLError, OSError):
-        return False
-
-
-def probe_context(tls: TlsFiles) -> ssl.SSLContext:
-    """Checks our own certificate; somebody else's need not name the address that the probe calls."""
-    if tls.ca_file:
-        return ssl.create_default_context(cafile=tls.ca_file)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def local_tracking_uri(options: ServingOptions) -> str:
-    """The tracking server as this machine calls it."""
-    return url("http", local_host(options.host), options.tracking_port)
-
-
-def model_uri(options: ServingOptions) -> str:
-    """The model's stage, as MLflow names it."""
-    return f"models:/{options.model_name}/{options.stage}"
-
-
-def say(line: str) -> None:
-    """A line that is seen at once, also through a pipe."""
-    print(line, flush=True)
+    def answers(self, version: Version) -> None:
+        """A version answers now."""
+        address = url("https", public_host(self._options.host), self._options.scoring_port)
+        ca_file = self._tls.ca_file
+        if not self._said:
+            say(f"CA file {ca_file or 'of whoever signed ' + str(self._tls.certificate_file)}")
+            say(f"on the ERP host set MODEL_SERVER_URL={address}")
+            say(f"               and MODEL_SERVER_CA_FILE={ca_file or 'that CA file'} (elsewhere: a copy of it)")
+        if self._said != version.uri:
+            say(f"scoring {address}/invocations  ({version.uri})")
+        self._said = version.uri

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts.training.acquire import acquire
+from scripts.training.catalogue import Catalogue, read_catalogue
 from scripts.training.contract import CONTRACT_FILE, ONNX_FILE, read_contract
 from scripts.training.preprocess import Table, preprocess
 
@@ -28,9 +29,15 @@ def churn_csv() -> str:
 
 
 @pytest.fixture(scope="session")
-def real_table(churn_csv: str) -> Table:
+def churn_catalogue() -> Catalogue:
+    """config/rfc_tune/catalogue.json."""
+    return read_catalogue()
+
+
+@pytest.fixture(scope="session")
+def real_table(churn_csv: str, churn_catalogue: Catalogue) -> Table:
     """The real table, checked."""
-    return preprocess(acquire(churn_csv))
+    return preprocess(acquire(churn_csv), churn_catalogue)
 
 
 @pytest.fixture(scope="session")

@@ -4,33 +4,34 @@ import numpy as np
 import pytest
 
 from scripts.training.acquire import acquire
+from scripts.training.catalogue import Catalogue
 from scripts.training.forest import default_parameters, make_forest
-from scripts.training.golden_rows import FIRST_ROWS, MIN_LEAD, choose_golden_rows, label_leads, stand_in
+from scripts.training.golden_rows import FIRST_ROWS, MIN_LEAD, choose_golden_rows, label_leads
 from scripts.training.golden_variants import exchanged, variant_labels
 from scripts.training.preprocess import preprocess
-from scripts.training.split import fit_scaling, split_table
+from scripts.training.split import equals_any, fit_scaling, split_table
 from scripts.training.synthetic_rows import sample_rows
 
 TREES = {"n_estimators": 31, "random_state": 1}
 
 
 @pytest.fixture(scope="module")
-def trained():
+def trained(churn_catalogue: Catalogue):
     """A small forest on the generated table, with its split and scaling."""
-    split = split_table(preprocess(acquire("generated")))
+    split = split_table(preprocess(acquire("generated"), churn_catalogue))
     scaling = fit_scaling(split.train_features)
     forest = make_forest(TREES).fit(scaling.apply(split.train_features), split.train_labels)
     return forest, scaling, split
 
 
 @pytest.fixture(scope="module")
-def golden(trained):
+def golden(trained, churn_catalogue: Catalogue):
     """Golden rows of that forest, chosen against a default forest and against itself."""
     forest, scaling, split = trained
     default = make_forest(default_parameters(5)).fit(scaling.apply(split.train_features), split.train_labels)
-    sampled = sample_rows(np.random.default_rng(3), 20_000, split.train_features)
+    sampled = sample_rows(churn_catalogue, np.random.default_rng(3), 20_000, split.train_features)
     return choose_golden_rows(
-        forest, scaling, sampled, np.concatenate([sampled[:10_000], split.train_features]),
+        churn_catalogue, forest, scaling, sampled, np.concatenate([sampled[:10_000], split.train_features]),
         {"default forest": default, "the same forest": forest},
     )
 
@@ -47,12 +48,12 @@ def test_first_rows_have_both_labels(golden) -> None:
     assert set(golden.labels[:FIRST_ROWS]) == {0, 1}
 
 
-def test_rows_are_clear_and_stand_in_no_table(golden, trained) -> None:
+def test_rows_are_clear_and_stand_in_no_table(golden, trained, churn_catalogue: Catalogue) -> None:
     forest, scaling, split = trained
     probabilities = forest.predict_proba(scaling.apply(golden.features))
     assert label_leads(probabilities).min() > MIN_LEAD
-    first_half = sample_rows(np.random.default_rng(3), 20_000, split.train_features)[:10_000]
-    assert not stand_in(golden.features, first_half).any()
+    first_half = sample_rows(churn_catalogue, np.random.default_rng(3), 20_000, split.train_features)[:10_000]
+    assert not equals_any(golden.features, first_half).any()
 
 
 def test_a_swap_of_two_columns_changes_a_golden_label(golden, trained) -> None:
@@ -61,9 +62,9 @@ def test_a_swap_of_two_columns_changes_a_golden_label(golden, trained) -> None:
     assert (forest.predict(wrong) != golden.labels).any()
 
 
-def test_variants_are_what_they_say(golden, trained) -> None:
+def test_variants_are_what_they_say(golden, trained, churn_catalogue: Catalogue) -> None:
     forest, scaling, _ = trained
-    labels = variant_labels(forest, scaling, golden.features, {})
+    labels = variant_labels(churn_catalogue, forest, scaling, golden.features, {})
     columns = list(range(12))[::-1]
     assert labels["raw vector"].tolist() == forest.predict(golden.features).tolist()
     assert labels["columns reversed"].tolist() == forest.predict(scaling.apply(golden.features)[:, columns]).tolist()

@@ -3,11 +3,13 @@
 import pandas as pd
 import pytest
 
-from scripts.training import acquire as acquire_module
-from scripts.training.acquire import TABLE_COLUMNS, RawTable, acquire
-from scripts.training.feature_catalogue import FEATURE_NAMES
+from scripts.training import openml_source
+from scripts.training.acquire import RawTable, acquire
+from scripts.training.catalogue import read_catalogue
 from scripts.training.preprocess import preprocess
 from scripts.training.table_faults import TableFaults
+
+CATALOGUE = read_catalogue()
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def cells() -> pd.DataFrame:
 def faults_of(cells: pd.DataFrame) -> list[str]:
     """The sentences of the refusal."""
     with pytest.raises(TableFaults) as refusal:
-        preprocess(RawTable("faulty.csv", cells))
+        preprocess(RawTable("faulty.csv", cells), CATALOGUE)
     return refusal.value.faults
 
 
@@ -65,7 +67,7 @@ def test_long_lists_of_faults_are_cut_in_the_message(cells: pd.DataFrame) -> Non
     cells["total_day_minutes"] = [f"x{row}" for row in range(50)]
     cells["total_eve_minutes"] = [f"x{row}" for row in range(50)]
     with pytest.raises(TableFaults, match=r"100 fault\(s\)(.|\n)*and 50 more$"):
-        preprocess(RawTable("faulty.csv", cells))
+        preprocess(RawTable("faulty.csv", cells), CATALOGUE)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path) -> None:
@@ -85,14 +87,14 @@ def test_a_file_that_is_no_table_is_said(tmp_path, cells: pd.DataFrame) -> None:
 
 def test_openml_table_gets_the_columns_of_the_file(monkeypatch: pytest.MonkeyPatch, cells: pd.DataFrame) -> None:
     frame = cells.drop(columns=["customer_id"]).rename(columns={"churn": "class"})
-    frame = frame.astype({name: float for name in FEATURE_NAMES}).astype({"class": "category"})
+    frame = frame.astype({name: float for name in CATALOGUE.feature_names}).astype({"class": "category"})
     frame["phone_number"] = 5550100
     monkeypatch.setattr(
-        acquire_module, "fetch_openml", lambda **_: type("Bunch", (), {"frame": frame.copy()}),
+        openml_source, "fetch_openml", lambda **_: type("Bunch", (), {"frame": frame.copy()}),
     )
     raw = acquire("openml")
     assert raw.name == "openml:40701"
-    assert tuple(raw.cells.columns) == TABLE_COLUMNS
-    table = preprocess(raw)
+    assert tuple(raw.cells.columns) == CATALOGUE.columns
+    table = preprocess(raw, CATALOGUE)
     assert table.features.shape == (50, 12)
     assert table.labels.tolist() == [int(code) for code in cells["churn"]]

@@ -4,6 +4,8 @@ import os
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ import pytest
 from scripts.serving import certificates
 from scripts.serving.addresses import require_free_port
 from scripts.serving.certificates import ensure_certificate, server_names
+from scripts.serving.keeper import Keeper
 from scripts.serving.processes import Processes, ServingFailed
+from scripts.serving.waits import GrowingWait
 
 SLEEPER = ["sh", "-c", "sleep 600 & sleep 600; wait"]
 
@@ -61,8 +65,9 @@ def test_port_in_use_is_said() -> None:
 
 def test_leaving_stops_the_whole_process_group(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
-        group = processes.start("sleeper", SLEEPER, dict(os.environ)).process.pid
-        processes.check()
+        sleeper = processes.start("sleeper", SLEEPER, dict(os.environ))
+        group = sleeper.process.pid
+        sleeper.require_running()
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
 
@@ -72,7 +77,48 @@ def test_a_service_that_ends_by_itself_is_said_with_its_last_words(tmp_path: Pat
         short = processes.start("short", ["sh", "-c", "echo no such model; exit 3"], dict(os.environ))
         short.process.wait()
         with pytest.raises(ServingFailed, match="the short server ended with status 3(.|\n)*no such model"):
-            processes.check()
+            short.require_running()
+
+
+def test_a_service_goes_on_writing_into_a_log_that_was_copied_and_truncated(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        writer = processes.start("writer", ["sh", "-c", "while :; do echo line; sleep 0.02; done"], dict(os.environ))
+        until(lambda: writer.log_file.stat().st_size > 20)
+        os.truncate(writer.log_file, 0)
+        until(lambda: writer.log_file.stat().st_size > 20)
+        assert writer.log_file.read_text().startswith("line\n")
+        assert writer.last_words().endswith("line")
+
+
+def test_a_service_that_ends_is_started_again_after_growing_waits(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        keeper = Keeper(processes, lambda: processes.start("short", ["sh", "-c", "exit 3"], dict(os.environ)))
+        first = keeper.child
+        keeper.check()
+        first.process.wait()
+        keeper.check()
+        assert keeper.child is first
+        until(lambda: (keeper.check(), keeper.child is not first)[1])
+
+
+def test_waits_double_up_to_the_longest_and_begin_again_after_a_success() -> None:
+    time_now = 100.0
+    wait = GrowingWait(1, 5, lambda: time_now)
+    assert wait.is_over()
+    assert [wait.failed() for _ in range(4)] == [1, 2, 4, 5]
+    assert not wait.is_over()
+    time_now = 105.0
+    assert wait.is_over()
+    wait.succeeded()
+    assert wait.failed() == 1
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Waits until it holds, at most 10 s."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def handshake(files: certificates.TlsFiles, name: str) -> str:

@@ -1,6 +1,7 @@
 """The whole training run, small, with MLflow on files."""
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
+from scripts.training.catalogue import CHURN_CATALOGUE
 from scripts.training.contract import contract_scaling, golden_matrix, read_contract
+from scripts.training.forest import forest_sha256
 from scripts.training.onnx_export import ExportFailed, Parity, assert_parity
-from scripts.training.train import TrainingOptions, train
+from scripts.training.options import TrainingOptions
+from scripts.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +52,38 @@ def test_run_holds_trials_scores_and_contract(contract: dict, tmp_path: Path) ->
         [run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'",
     )
     assert len(trials) == 2
-    assert all("crossValidatedF1" in trial.data.metrics for trial in trials)
+    judged = [trial.data.metrics.keys() - {"folds"} for trial in trials]
+    assert {"crossValidatedF1"} in judged and all(found <= {"crossValidatedF1", "prunedAtF1"} for found in judged)
     assert run.data.metrics == pytest.approx(contract["training"]["scores"])
     logged = client.download_artifacts(run.info.run_id, "contract/contract.json", str(tmp_path))
     assert read_contract(Path(logged)) == contract
+
+
+def test_run_keeps_data_split_catalogue_and_reports(contract: dict, tmp_path: Path) -> None:
+    client, run_id = MlflowClient(), contract["model"]["runId"]
+    parameters = client.get_run(run_id).data.params
+    assert parameters["dataSha256"] == contract["training"]["dataSha256"]
+    assert parameters["modelSha256"] == contract["training"]["modelSha256"]
+
+    def artifact(path: str) -> str:
+        return Path(client.download_artifacts(run_id, path, str(tmp_path))).read_text(encoding="utf-8")
+
+    parts = [line.split(",")[1] for line in artifact("split/split.csv").splitlines()]
+    assert (parts[0], parts.count("train"), parts.count("test")) == ("part", 960, 240)
+    assert artifact("catalogue/catalogue.json") == CHURN_CATALOGUE.read_text(encoding="utf-8")
+    assert len(artifact("study/trials.csv").splitlines()) == 3
+    page = artifact("eda/report.html")
+    assert page.count("<svg") == 5 and "International plan" in page
+    assert re.findall(r"""(?:src|href)=["'](?!#|data:)[^"']*""", page) == []
+
+
+def test_the_same_seed_makes_the_same_model(options: TrainingOptions, contract: dict, tmp_path: Path) -> None:
+    again = train(replace(options, register=False, out=tmp_path))
+    assert again["training"]["modelSha256"] == contract["training"]["modelSha256"]
+    assert again["onnx"] == contract["onnx"]
+    assert again["training"]["scores"] == contract["training"]["scores"]
+    loaded = mlflow.sklearn.load_model("models:/rfc_tune/1")
+    assert forest_sha256(loaded) == contract["training"]["modelSha256"]
 
 
 def test_production_model_takes_a_bare_matrix_and_gives_the_golden_labels(contract: dict) -> None:
@@ -67,8 +99,8 @@ def test_parameters_of_a_contract_make_the_same_forest_again(
     again = train(replace(
         options, parameters_from=options.out / "contract.json", register=False, out=tmp_path,
     ))
-    assert again["onnx"] == contract["onnx"]
-    assert again["training"]["scores"] == contract["training"]["scores"]
+    assert again["training"]["modelSha256"] == contract["training"]["modelSha256"]
+    assert again["training"]["trials"] == 0
     assert again["model"]["version"] is None
 
 

@@ -1,17 +1,16 @@
-"""Phase 1, data acquisition: a table of text cells from a CSV file, OpenML or our own generator."""
+"""Phase 1, data acquisition: a table of text cells from a CSV file, a database, OpenML or our own generator."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from sklearn.datasets import fetch_openml
 
-from scripts.training.feature_catalogue import FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN
 from scripts.training.generated_table import generate_table
+from scripts.training.openml_source import OPENML_DATA_ID, fetch_openml_churn
+from scripts.training.sql_source import MAX_ROWS, is_database, read_query
 from scripts.training.table_faults import TableFaults
-
-OPENML_DATA_ID = 40701
-TABLE_COLUMNS = (ID_COLUMN, *FEATURE_NAMES, LABEL_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -20,33 +19,50 @@ class RawTable:
 
     name: str
     cells: pd.DataFrame
+    file: Path | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file as it is; without a file, of the cells written as CSV."""
+        content = self.file.read_bytes() if self.file else self.cells.to_csv(index=False).encode()
+        return hashlib.sha256(content).hexdigest()
 
 
-def acquire(source: str) -> RawTable:
-    """Reads the table named by `source`: "generated", "openml" or the path of a CSV file.
+def acquire(source: str, query: Path | None = None, max_rows: int = MAX_ROWS) -> RawTable:
+    """Reads the table named by `source`: "generated", "openml", the URL of a database, or the path of a CSV file.
 
-    Raises FileNotFoundError when it is none of them, TableFaults when the file is no CSV file.
+    `query` is the file of the SELECT for a database, `max_rows` how many rows it may give.
+    Raises FileNotFoundError when it is none of them, TableFaults when it is no table.
     """
+    if is_database(source):
+        return read_database(source, query, max_rows)
+    if query:
+        raise TableFaults(source, ["--query goes with the URL of a database"])
     if source == "generated":
         return RawTable("generated", as_text(generate_table()))
     if source == "openml":
         return RawTable(f"openml:{OPENML_DATA_ID}", as_text(fetch_openml_churn()))
-    path = Path(source)
+    return read_csv(Path(source))
+
+
+def read_database(url: str, query: Path | None, max_rows: int) -> RawTable:
+    """The answer of the SELECT in the file `query`."""
+    if query is None:
+        raise TableFaults("database", ["--query FILE is missing: the SELECT whose columns are the catalogue's"])
+    if not query.is_file():
+        raise FileNotFoundError(f"--query {query}: no such file")
+    return RawTable(f"sql:{query.name}", read_query(url, query.read_text(encoding="utf-8"), max_rows))
+
+
+def read_csv(path: Path) -> RawTable:
+    """A CSV file with a header."""
     if not path.is_file():
-        raise FileNotFoundError(f"--data {source}: no such file (or use openml, generated)")
+        raise FileNotFoundError(f"--data {path}: no such file (or use openml, generated, sql:URL)")
     try:
         cells = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
         raise TableFaults(path.name, [f"not a CSV file in UTF-8: {error}"]) from error
-    return RawTable(path.name, cells.fillna(""))
-
-
-def fetch_openml_churn() -> pd.DataFrame:
-    """OpenML's "churn" (5,000 rows) with the columns of the CSV file; customer ids are row numbers."""
-    table = fetch_openml(data_id=OPENML_DATA_ID, as_frame=True, parser="auto").frame
-    table = table.rename(columns={"class": LABEL_COLUMN})
-    table[ID_COLUMN] = [f"C{number:05d}" for number in range(1, len(table) + 1)]
-    return table.reindex(columns=list(TABLE_COLUMNS))
+    return RawTable(path.name, cells.fillna(""), path)
 
 
 def as_text(table: pd.DataFrame) -> pd.DataFrame:

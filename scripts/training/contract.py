@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from scripts.training.feature_catalogue import FEATURE_NAMES, FEATURES, LABELS, Feature
+from scripts.training.catalogue import Catalogue, Feature
 from scripts.training.golden_rows import GoldenRows
 from scripts.training.split import Scaling
 
@@ -17,7 +18,7 @@ HISTOGRAM_BINS = 10
 
 
 def build_contract(
-    model: dict, scaling: Scaling, train_features: np.ndarray, golden: GoldenRows,
+    catalogue: Catalogue, model: dict, scaling: Scaling, train_features: np.ndarray, golden: GoldenRows,
     onnx_bytes: bytes, training: dict,
 ) -> dict:
     """The contract as it is written; `model` holds name, version and runId, `training` how it was made."""
@@ -26,12 +27,12 @@ def build_contract(
         "model": model,
         "features": [
             feature_entry(feature, train_features[:, index], scaling.mean[index], scaling.scale[index])
-            for index, feature in enumerate(FEATURES)
+            for index, feature in enumerate(catalogue.features)
         ],
-        "labels": list(LABELS),
+        "labels": [asdict(label) for label in catalogue.labels],
         "goldenRows": [
-            {"features": named(row), "label": int(label)}
-            for row, label in zip(golden.features, golden.labels, strict=True)
+            {"features": named(catalogue, row), "label": label}
+            for row, label in zip(golden.features, golden.labels.tolist(), strict=True)
         ],
         "onnx": {"file": ONNX_FILE, "sha256": hashlib.sha256(onnx_bytes).hexdigest()},
         "training": training,
@@ -43,7 +44,7 @@ def feature_entry(feature: Feature, values: np.ndarray, mean: float, scale: floa
     return {
         "name": feature.name,
         "meaning": feature.meaning,
-        "names": feature.display_name,
+        "names": feature.names,
         "unit": feature.unit,
         "type": feature.type,
         "allowed": feature.allowed,
@@ -67,9 +68,9 @@ def reference_histogram(values: np.ndarray) -> dict:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def named(row: np.ndarray) -> dict:
+def named(catalogue: Catalogue, row: np.ndarray) -> dict:
     """A raw row [features] by feature name."""
-    return {feature.name: in_unit(feature, value) for feature, value in zip(FEATURES, row, strict=True)}
+    return {feature.name: in_unit(feature, value) for feature, value in zip(catalogue.features, row, strict=True)}
 
 
 def in_unit(feature: Feature, value: float) -> int | float:
@@ -80,7 +81,8 @@ def in_unit(feature: Feature, value: float) -> int | float:
 def golden_matrix(contract: dict) -> tuple[np.ndarray, np.ndarray]:
     """Golden rows of a contract: raw features [n, features] in the model's order, labels [n]."""
     rows = contract["goldenRows"]
-    features = [[row["features"][name] for name in FEATURE_NAMES] for row in rows]
+    names = [feature["name"] for feature in contract["features"]]
+    features = [[row["features"][name] for name in names] for row in rows]
     return np.array(features, dtype=np.float64), np.array([row["label"] for row in rows])
 
 

@@ -1,22 +1,13 @@
-"""Phase 4: the forest, its cross-validated score and the search for its parameters."""
+"""The forest: its parameters, its training and its fingerprint."""
 
-from collections.abc import Callable
+import hashlib
 
 import numpy as np
-import optuna
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import RepeatedStratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from scripts.training.split import Split
-
-FOLDS = 5
-FOLD_REPEATS = 2
 WEIGHT_SPREAD = 0.01
 
 Parameters = dict[str, int | float | str | None]
-TrialReport = Callable[[int, Parameters, float], None]
 
 
 def make_forest(parameters: Parameters, seed: int | None = None) -> RandomForestClassifier:
@@ -36,7 +27,17 @@ def fit_forest(
     forest = make_forest(parameters, seed)
     rng = np.random.default_rng(forest.random_state)
     weights = rng.uniform(1 - WEIGHT_SPREAD, 1 + WEIGHT_SPREAD, len(labels))
-    return forest.fit(standardised, labels, sample_weight=weights)
+    return fit_on_all_cores(forest, standardised, labels, weights)
+
+
+def fit_on_all_cores(
+    forest: RandomForestClassifier, rows: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None,
+) -> RandomForestClassifier:
+    """Fits with a thread a core, which gives the same trees, and leaves the forest on one core for predicting.
+
+    Predicting on several adds the trees up in whatever order they finish, hence with other last bits each time.
+    """
+    return forest.set_params(n_jobs=-1).fit(rows, labels, sample_weight=weights).set_params(n_jobs=1)
 
 
 def default_parameters(seed: int) -> Parameters:
@@ -44,44 +45,10 @@ def default_parameters(seed: int) -> Parameters:
     return {"random_state": seed}
 
 
-def suggest_parameters(trial: optuna.Trial, seed: int) -> Parameters:
-    """One point of the search space. The number of trees is odd, so that a vote of pure leaves has no tie."""
-    return {
-        "n_estimators": trial.suggest_int("n_estimators", 51, 151, step=2),
-        "criterion": trial.suggest_categorical("criterion", ["gini", "entropy"]),
-        "max_depth": trial.suggest_int("max_depth", 6, 24),
-        "max_features": trial.suggest_int("max_features", 2, 12),
-        "min_samples_split": trial.suggest_int("min_samples_split", 2, 16),
-        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 1, 6),
-        "class_weight": trial.suggest_categorical("class_weight", [None, "balanced", "balanced_subsample"]),
-        "random_state": seed,
-    }
-
-
-def cross_validated_f1(parameters: Parameters, split: Split, seed: int) -> float:
-    """Mean F1 over repeated stratified folds of the training part, scaler fitted inside each fold."""
-    folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=FOLD_REPEATS, random_state=seed)
-    pipeline = make_pipeline(StandardScaler(), make_forest(parameters))
-    scores = cross_val_score(
-        pipeline, split.train_features, split.train_labels, scoring="f1", cv=folds, n_jobs=-1,
-    )
-    return float(scores.mean())
-
-
-def search_parameters(
-    split: Split, trials: int, seed: int, report: TrialReport,
-) -> tuple[Parameters, float]:
-    """The best of `trials` points of a seeded TPE search, and its cross-validated F1.
-
-    `report` is called after each trial with its number, parameters and F1.
-    """
-    def objective(trial: optuna.Trial) -> float:
-        parameters = suggest_parameters(trial, seed)
-        f1 = cross_validated_f1(parameters, split, seed)
-        trial.set_user_attr("parameters", parameters)
-        report(trial.number, parameters, f1)
-        return f1
-
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, n_trials=trials)
-    return study.best_trial.user_attrs["parameters"], study.best_value
+def forest_sha256(forest: RandomForestClassifier) -> str:
+    """The fingerprint of a fitted forest: its labels and every tree, to the last bit, and nothing else."""
+    digest = hashlib.sha256(repr(forest.classes_.tolist()).encode())
+    for tree in (estimator.tree_ for estimator in forest.estimators_):
+        for part in (tree.children_left, tree.children_right, tree.feature, tree.threshold, tree.value):
+            digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()

@@ -3,8 +3,6 @@
 import numpy as np
 import pandas as pd
 
-from scripts.training.feature_catalogue import FEATURE_NAMES, ID_COLUMN, LABEL_COLUMN
-
 GENERATOR_SEED = 20240601
 
 
@@ -30,9 +28,9 @@ def generate_table(rows: int = 1200) -> pd.DataFrame:
         "total_night_calls": rng.poisson(100, rows),
         "total_intl_calls": rng.poisson(4.5, rows),
     }
-    table = pd.DataFrame({name: columns[name] for name in FEATURE_NAMES})
-    table.insert(0, ID_COLUMN, [f"G{number:05d}" for number in range(1, rows + 1)])
-    table[LABEL_COLUMN] = (made_up_dissatisfaction(table) + rng.normal(0, 0.25, rows) > 1).astype(int)
+    table = pd.DataFrame(columns)
+    table.insert(0, "customer_id", [f"G{number:05d}" for number in range(1, rows + 1)])
+    table["churn"] = (made_up_dissatisfaction(table) + rng.normal(0, 0.25, rows) > 1).astype(int)
     return table
 
 

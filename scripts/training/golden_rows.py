@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
+from scripts.training.catalogue import Catalogue
 from scripts.training.golden_variants import variant_labels
-from scripts.training.split import Scaling
+from scripts.training.split import Scaling, equals_any
 
 SAMPLED_ROWS = 200_000
 SENSITIVE_SHARE = 0.1
@@ -34,6 +35,7 @@ class GoldenRows:
 
 
 def choose_golden_rows(
+    catalogue: Catalogue,
     forest: RandomForestClassifier,
     scaling: Scaling,
     sampled: np.ndarray,
@@ -46,7 +48,7 @@ def choose_golden_rows(
     No row of the table is taken, and none whose label leads by less than 0.04 (within 0.02 of the cut
     between two labels). The tenth with the smallest lead is the most sensitive to mistakes.
     """
-    sampled = sampled[~stand_in(sampled, table_rows)]
+    sampled = sampled[~equals_any(sampled, table_rows)]
     lead = label_leads(forest.predict_proba(scaling.apply(sampled)))
     by_lead = np.argsort(lead, kind="stable")
     by_lead = by_lead[lead[by_lead] > MIN_LEAD]
@@ -54,7 +56,7 @@ def choose_golden_rows(
 
     rows = sampled[sensitive]
     labels = forest.predict(scaling.apply(rows))
-    by_mistake = variant_labels(forest, scaling, rows, other_models)
+    by_mistake = variant_labels(catalogue, forest, scaling, rows, other_models)
     shows = np.stack([wrong != labels for wrong in by_mistake.values()], axis=1)
     covering = cover(shows, labels)
 
@@ -68,12 +70,6 @@ def choose_golden_rows(
         shown_by_first=int(shows[covering[:FIRST_ROWS]].any(axis=0).sum()),
         shown=int(shows[covering].any(axis=0).sum()),
     )
-
-
-def stand_in(rows: np.ndarray, table_rows: np.ndarray) -> np.ndarray:
-    """Which rows [n] equal a row of the table."""
-    known = {tuple(row) for row in table_rows.tolist()}
-    return np.array([tuple(row) in known for row in rows.tolist()])
 
 
 def label_leads(probabilities: np.ndarray) -> np.ndarray:

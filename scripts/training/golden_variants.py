@@ -5,11 +5,12 @@ from itertools import combinations
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from scripts.training.feature_catalogue import FEATURE_NAMES
+from scripts.training.catalogue import Catalogue
 from scripts.training.split import Scaling
 
 
 def variant_labels(
+    catalogue: Catalogue,
     forest: RandomForestClassifier,
     scaling: Scaling,
     rows: np.ndarray,
@@ -23,7 +24,7 @@ def variant_labels(
     }
     for first, second in combinations(range(rows.shape[1]), 2):
         exchange = exchanged(rows.shape[1], first, second)
-        names = f"{FEATURE_NAMES[first]} and {FEATURE_NAMES[second]}"
+        names = f"{catalogue.feature_names[first]} and {catalogue.feature_names[second]}"
         wrong_scaling = Scaling(scaling.mean[exchange], scaling.scale[exchange])
         labels[f"columns {names} swapped"] = forest.predict(standardised[:, exchange])
         labels[f"scaling of {names} swapped"] = forest.predict(wrong_scaling.apply(rows))

@@ -1,5 +1,6 @@
 """Phase 2, preprocessing: text cells to numbers, refusing a table with faults and naming every one."""
 
+import logging
 import math
 import re
 from collections.abc import Iterator
@@ -8,50 +9,76 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scripts.training.acquire import TABLE_COLUMNS, RawTable
-from scripts.training.feature_catalogue import (
-    FEATURE_NAMES, FEATURES, ID_COLUMN, LABEL_COLUMN, LABELS, Feature,
-)
+from scripts.training.acquire import RawTable
+from scripts.training.catalogue import Catalogue, Feature
 from scripts.training.table_faults import TableFaults
 
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 HEADER_LINES = 1
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Table:
-    """`features`: float64 [rows, features] in the tables' units; `labels`: int64 [rows] of label codes."""
+    """`customers` [rows] of ids; `features`: float64 [rows, features] in the table's units; `labels` [rows] of codes.
+
+    `incomplete` counts the rows that were left out because a cell was empty.
+    """
 
     name: str
+    sha256: str
+    customers: np.ndarray
     features: np.ndarray
     labels: np.ndarray
+    incomplete: int = 0
 
 
-def preprocess(raw: RawTable) -> Table:
+def preprocess(raw: RawTable, catalogue: Catalogue, drop_incomplete: bool = False) -> Table:
     """Checks and converts a table; row numbers in faults count the header as row 1.
 
-    Raises TableFaults with all faults at once: missing columns; missing, non-numeric, fractional or
-    forbidden values; missing or repeated customer ids; columns with one value only.
+    `drop_incomplete` leaves rows with an empty cell out, instead of refusing them: the service labels no such
+    customer either. Raises TableFaults with all faults at once: missing columns; missing, non-numeric,
+    fractional or forbidden values; missing or repeated customer ids; columns with one value only.
     """
-    missing = [name for name in TABLE_COLUMNS if name not in raw.cells.columns]
+    missing = [name for name in catalogue.columns if name not in raw.cells.columns]
     if missing:
         raise TableFaults(raw.name, [f"column '{name}': missing" for name in missing])
-    if raw.cells.empty:
+    cells = raw.cells[list(catalogue.columns)].reset_index(drop=True).applymap(str.strip)
+    if drop_incomplete:
+        cells = complete_rows(cells)
+    if cells.empty:
         raise TableFaults(raw.name, ["no rows"])
-    cells = raw.cells[list(TABLE_COLUMNS)].applymap(str.strip)
-    faults = list(id_faults(cells[ID_COLUMN]))
-    for feature in FEATURES:
+    faults = list(id_faults(cells[catalogue.id_column]))
+    for feature in catalogue.features:
         faults += column_faults(cells[feature.name], feature)
-    faults += label_faults(cells[LABEL_COLUMN])
+    faults += label_faults(cells[catalogue.label_column], catalogue)
     if faults:
         raise TableFaults(raw.name, faults)
-    features = cells[list(FEATURE_NAMES)].applymap(float).to_numpy(np.float64)
-    return Table(raw.name, features, cells[LABEL_COLUMN].map(int).to_numpy(np.int64))
+    return Table(
+        name=raw.name,
+        sha256=raw.sha256,
+        customers=cells[catalogue.id_column].to_numpy(object),
+        features=cells[list(catalogue.feature_names)].applymap(float).to_numpy(np.float64),
+        labels=np.array([catalogue.codes[cell] for cell in cells[catalogue.label_column]]),
+        incomplete=len(raw.cells) - len(cells),
+    )
+
+
+def complete_rows(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows without an empty cell, under their old numbers; says how many are left out."""
+    is_empty = cells == ""
+    for name, count in is_empty.sum().items():
+        if count:
+            logger.info("column '%s': %d empty cells", name, count)
+    complete = cells[~is_empty.any(axis=1)]
+    logger.info("%d of %d rows are left out, since a cell is empty", len(cells) - len(complete), len(cells))
+    return complete
 
 
 def numbered(column: pd.Series) -> Iterator[tuple[int, str]]:
     """The cells of a column, each with its row number in the file."""
-    return enumerate(column, start=1 + HEADER_LINES)
+    return ((index + 1 + HEADER_LINES, cell) for index, cell in column.items())
 
 
 def id_faults(column: pd.Series) -> Iterator[str]:
@@ -59,9 +86,9 @@ def id_faults(column: pd.Series) -> Iterator[str]:
     first_row: dict[str, int] = {}
     for row, cell in numbered(column):
         if not cell:
-            yield f"column '{ID_COLUMN}', row {row}: missing"
+            yield f"column '{column.name}', row {row}: missing"
         elif cell in first_row:
-            yield f"column '{ID_COLUMN}', row {row}: '{cell}' stands in row {first_row[cell]} already"
+            yield f"column '{column.name}', row {row}: '{cell}' stands in row {first_row[cell]} already"
         else:
             first_row[cell] = row
 
@@ -90,14 +117,16 @@ def cell_problem(cell: str, feature: Feature) -> str | None:
         return f"{cell} is none of {allowed['values']}"
     if value < allowed.get("minimum", value):
         return f"{cell} is below {allowed['minimum']}"
+    if value > allowed.get("maximum", value):
+        return f"{cell} is above {allowed['maximum']}"
     return None
 
 
-def label_faults(column: pd.Series) -> Iterator[str]:
+def label_faults(column: pd.Series, catalogue: Catalogue) -> Iterator[str]:
     """One sentence for each cell that is no label code, and for a label that never occurs."""
-    codes = {str(label["code"]) for label in LABELS}
+    codes = catalogue.codes
     for row, cell in numbered(column):
         if cell not in codes:
-            yield f"column '{LABEL_COLUMN}', row {row}: '{cell}' is none of {sorted(codes)}"
-    for code in sorted(codes - set(column)):
-        yield f"column '{LABEL_COLUMN}': label {code} never occurs"
+            yield f"column '{column.name}', row {row}: '{cell}' is none of {sorted(codes)}"
+    for code in sorted(codes.keys() - set(column)):
+        yield f"column '{column.name}': label {code} never occurs"

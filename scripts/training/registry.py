@@ -11,17 +11,24 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sklearn.ensemble import RandomForestClassifier
 
+from scripts.training.forest import Parameters
+from scripts.training.preprocess import Table
+
 DEFAULT_TRACKING_URI = "http://127.0.0.1:5000"
 ANSWER_TIMEOUT_S = 10
 MODEL_ARTIFACT = "model"
 CONTRACT_ARTIFACT = "contract"
+CATALOGUE_ARTIFACT = "catalogue/catalogue.json"
+SPLIT_ARTIFACT = "split/split.csv"
+EDA_ARTIFACT = "eda/report.html"
+STUDY_ARTIFACT = "study/trials.csv"
 MODEL_LIBRARIES = ("mlflow", "scikit-learn", "numpy", "cloudpickle")
 
 logger = logging.getLogger(__name__)
 
 
-def connect(tracking_uri: str, experiment: str) -> None:
-    """Makes MLflow use this server and experiment. Raises ConnectionError when nobody answers there."""
+def use_server(tracking_uri: str) -> None:
+    """Makes MLflow use this server. Raises ConnectionError when nobody answers there."""
     if tracking_uri.startswith("http"):
         try:
             urlopen(f"{tracking_uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S).close()
@@ -32,18 +39,41 @@ def connect(tracking_uri: str, experiment: str) -> None:
                 f"no MLflow at {tracking_uri} ({error}): start scripts.serving or set MLFLOW_TRACKING_URI"
             ) from error
     mlflow.set_tracking_uri(tracking_uri)
+
+
+def connect(tracking_uri: str, experiment: str) -> None:
+    """Makes MLflow use this server and experiment. Raises ConnectionError when nobody answers there."""
+    use_server(tracking_uri)
     mlflow.set_experiment(experiment)
 
 
-def log_trial(name: str, parameters: dict, metrics: dict[str, float]) -> None:
+def log_data(catalogue_file: Path, table: Table, split_csv: str, eda_html: str) -> None:
+    """What the run learns from: fingerprint of the data, catalogue, split and the report on the training part."""
+    mlflow.log_params({"data": table.name, "dataSha256": table.sha256})
+    mlflow.log_text(catalogue_file.read_text(encoding="utf-8"), CATALOGUE_ARTIFACT)
+    mlflow.log_text(split_csv, SPLIT_ARTIFACT)
+    mlflow.log_text(eda_html, EDA_ARTIFACT)
+
+
+def log_trial(number: int, parameters: Parameters, metrics: dict[str, float]) -> None:
     """One nested run of the search."""
-    with mlflow.start_run(nested=True, run_name=name):
+    with mlflow.start_run(nested=True, run_name=f"trial {number + 1}"):
         mlflow.log_params(parameters)
         mlflow.log_metrics(metrics)
 
 
-def log_forest(forest: RandomForestClassifier) -> None:
+def log_study(csv: str) -> None:
+    """The log of the search."""
+    mlflow.log_text(csv, STUDY_ARTIFACT)
+
+
+def log_model(
+    forest: RandomForestClassifier, parameters: Parameters, scores: dict[str, float], sha256: str,
+) -> None:
     """The bare forest, without a signature: a signature by column names refuses `{"inputs": [[…]]}`."""
+    mlflow.log_params(parameters)
+    mlflow.log_param("modelSha256", sha256)
+    mlflow.log_metrics(scores)
     mlflow.sklearn.log_model(
         forest, MODEL_ARTIFACT,
         pip_requirements=[f"{name}=={installed_version(name)}" for name in MODEL_LIBRARIES],

@@ -1,11 +1,6 @@
 """The training run, phase by phase: from a table to a registered model with its contract."""
 
 import logging
-import platform
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from importlib.metadata import version as installed_version
-from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -13,36 +8,25 @@ from sklearn.ensemble import RandomForestClassifier
 
 from scripts.training import registry
 from scripts.training.acquire import acquire
-from scripts.training.contract import build_contract, read_contract, write_contract
-from scripts.training.forest import (
-    Parameters, cross_validated_f1, default_parameters, fit_forest, make_forest, search_parameters,
-)
-from scripts.training.golden_rows import FIRST_ROWS, SAMPLED_ROWS, GoldenRows, choose_golden_rows
+from scripts.training.catalogue import Catalogue, read_catalogue
+from scripts.training.choose import Choice, choose_parameters
+from scripts.training.contract import build_contract, write_contract
+from scripts.training.eda.report import eda_report
+from scripts.training.forest import default_parameters, fit_forest, forest_sha256, make_forest
+from scripts.training.golden_rows import FIRST_ROWS, GoldenRows, choose_golden_rows
+from scripts.training.leakage import refuse_leaks
 from scripts.training.onnx_export import assert_parity, compare, export_onnx
+from scripts.training.options import TrainingOptions
 from scripts.training.preprocess import Table, preprocess
 from scripts.training.score import FOREST_SEEDS, held_out_scores
-from scripts.training.split import Scaling, Split, fit_scaling, split_table
+from scripts.training.split import Scaling, Split, fit_scaling, split_csv, split_table
 from scripts.training.synthetic_rows import sample_rows
+from scripts.training.training_entry import training_entry
 
-LIBRARIES = ("scikit-learn", "numpy", "pandas", "optuna", "mlflow", "skl2onnx", "onnx", "onnxruntime")
 PARITY_ROWS = 100_000
+SIBLINGS_TOLD_APART = 4
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What a training run is asked to do; `parameters_from` is an earlier contract instead of a search."""
-
-    data: str
-    tracking_uri: str
-    out: Path
-    trials: int = 50
-    parameters_from: Path | None = None
-    model_name: str = "rfc_tune"
-    register: bool = True
-    seed: int = 42
-    golden_samples: int = SAMPLED_ROWS
 
 
 def train(options: TrainingOptions) -> dict:
@@ -50,32 +34,37 @@ def train(options: TrainingOptions) -> dict:
 
     Raises TableFaults, ExportFailed, MlflowException, or OSError for a file or server that is not there.
     """
-    table = preprocess(acquire(options.data))
-    logger.info("%s: %d rows", table.name, len(table.labels))
+    catalogue = read_catalogue(options.catalogue)
+    raw = acquire(options.data, options.query, options.max_rows)
+    table = preprocess(raw, catalogue, options.drop_incomplete)
+    refuse_leaks(table, catalogue, options.accept)
     split = split_table(table)
     scaling = fit_scaling(split.train_features)
+    report_table(table, split)
     registry.connect(options.tracking_uri, options.model_name)
     with mlflow.start_run() as run:
-        parameters, f1 = choose_parameters(options, split)
-        chosen, siblings, default = fit_forests(parameters, split, scaling, options.seed)
-        scores = {"crossValidatedF1": f1} | held_out_scores(
-            chosen, siblings, default, scaling.apply(split.test_features), split.test_labels,
+        registry.log_data(options.catalogue, table, split_csv(split), eda_report(table, split, catalogue))
+        choice = choose_parameters(options, catalogue, table, split)
+        chosen, siblings, default = fit_forests(choice, split, scaling, options.seed)
+        scores = choice.scores | held_out_scores(
+            catalogue, chosen, siblings, default, scaling.apply(split.test_features), split.test_labels,
         )
         rng = np.random.default_rng(options.seed)
-        onnx_bytes = export_checked(chosen, options.model_name, table, split, scaling, rng)
+        onnx_bytes = export_checked(chosen, options.model_name, catalogue, table, split, scaling, rng)
         known = registry.known_forests(options.model_name, chosen.n_features_in_) if options.register else {}
         golden = choose_golden_rows(
-            chosen, scaling, sample_rows(rng, options.golden_samples, split.train_features), table.features,
-            {"default forest": default} | by_seed(siblings) | known,
+            catalogue, chosen, scaling,
+            sample_rows(catalogue, rng, options.golden_samples, split.train_features), table.features,
+            {"default forest": default} | by_seed(siblings[:SIBLINGS_TOLD_APART]) | known,
         )
         report(scores, golden)
-        mlflow.log_params(parameters)
-        mlflow.log_metrics(scores)
-        registry.log_forest(chosen)
+        sha256 = forest_sha256(chosen)
+        logger.info("model hash %s", sha256)
+        registry.log_model(chosen, choice.parameters, scores, sha256)
         contract = build_contract(
-            {"name": options.model_name, "version": None, "runId": run.info.run_id},
+            catalogue, {"name": options.model_name, "version": None, "runId": run.info.run_id},
             scaling, split.train_features, golden, onnx_bytes,
-            training_entry(options, table, split, parameters, scores),
+            training_entry(options, table, split, choice.parameters, scores, sha256),
         )
         registry.log_contract(write_contract(options.out, contract, onnx_bytes))
         if options.register:
@@ -85,27 +74,23 @@ def train(options: TrainingOptions) -> dict:
     return contract
 
 
-def choose_parameters(options: TrainingOptions, split: Split) -> tuple[Parameters, float]:
-    """From an earlier contract, or searched; with their cross-validated F1."""
-    if options.parameters_from:
-        parameters = read_contract(options.parameters_from)["training"]["parameters"]
-        return parameters, cross_validated_f1(parameters, split, options.seed)
-
-    def log_trial(number: int, parameters: Parameters, f1: float) -> None:
-        registry.log_trial(f"trial {number + 1}", parameters, {"crossValidatedF1": f1})
-        logger.info("trial %d of %d: cross-validated F1 %.4f", number + 1, options.trials, f1)
-
-    return search_parameters(split, options.trials, options.seed, log_trial)
+def report_table(table: Table, split: Split) -> None:
+    """Says what there is to learn from."""
+    logger.info("%s: %d rows, SHA-256 %s", table.name, len(table.labels), table.sha256)
+    logger.info(
+        "%d rows to learn from, %d held out; %d moved to the first, since they stand there under another id",
+        len(split.train_labels), len(split.test_labels), split.moved,
+    )
 
 
 def fit_forests(
-    parameters: Parameters, split: Split, scaling: Scaling, seed: int,
+    choice: Choice, split: Split, scaling: Scaling, seed: int,
 ) -> tuple[RandomForestClassifier, list[RandomForestClassifier], RandomForestClassifier]:
     """The chosen forest, forests that differ from it by their seed only, and a default forest."""
     standardised = scaling.apply(split.train_features)
-    chosen = fit_forest(parameters, standardised, split.train_labels)
+    chosen = fit_forest(choice.parameters, standardised, split.train_labels)
     siblings = [
-        fit_forest(parameters, standardised, split.train_labels, chosen.random_state + step)
+        fit_forest(choice.parameters, standardised, split.train_labels, chosen.random_state + step)
         for step in range(1, FOREST_SEEDS)
     ]
     default = make_forest(default_parameters(seed)).fit(standardised, split.train_labels)
@@ -118,12 +103,12 @@ def by_seed(forests: list[RandomForestClassifier]) -> dict[str, RandomForestClas
 
 
 def export_checked(
-    forest: RandomForestClassifier, name: str, table: Table, split: Split, scaling: Scaling,
-    rng: np.random.Generator,
+    forest: RandomForestClassifier, name: str, catalogue: Catalogue, table: Table, split: Split,
+    scaling: Scaling, rng: np.random.Generator,
 ) -> bytes:
     """The ONNX file, once it agreed with the forest on every row of the table and on generated rows."""
     onnx_bytes = export_onnx(forest, name)
-    generated = sample_rows(rng, PARITY_ROWS, split.train_features)
+    generated = sample_rows(catalogue, rng, PARITY_ROWS, split.train_features)
     parity = compare(forest, onnx_bytes, scaling.apply(np.concatenate([table.features, generated])))
     assert_parity(parity)
     logger.info(
@@ -144,21 +129,3 @@ def report(scores: dict[str, float], golden: GoldenRows) -> None:
     )
     for name in golden.undetectable:
         logger.info("golden rows: no row shows the mistake '%s'", name)
-
-
-def training_entry(
-    options: TrainingOptions, table: Table, split: Split, parameters: Parameters, scores: dict[str, float],
-) -> dict:
-    """The contract's account of how the model was made."""
-    return {
-        "trainedAt": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "data": table.name,
-        "rows": len(table.labels),
-        "trainingRows": len(split.train_labels),
-        "seed": options.seed,
-        "parameters": parameters,
-        "trials": 0 if options.parameters_from else options.trials,
-        "scores": scores,
-        "libraries": {"python": platform.python_version()}
-        | {name: installed_version(name) for name in LIBRARIES},
-    }

@@ -1,0 +1,1 @@
+"""Another table: other features, three labels that are words. Nothing outside this folder knows it."""
