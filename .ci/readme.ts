@@ -40,6 +40,7 @@ const volatile: [RegExp, string][] = [
   [/\bcl_([\w-]{43}|…)/g, '(key)'],
   [/\b\d+\.\d+\.\d+\b(?!\.)/g, '(version)'],
   [/("version": ?)"\d+"/g, '$1"(version)"'],
+  [/("probability": ?)[01]\.\d+/g, '$1 0'],
 ];
 
 /** The sh blocks of a Markdown text, each with the answer that directly follows it. */

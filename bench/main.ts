@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { drawSingle } from './draw-single.ts';
+import { benchGolden } from './golden.ts';
+import { benchList } from './list.ts';
 import { benchSingle, type SingleRow } from './single.ts';
 import { benchStored } from './stored.ts';
 
@@ -11,6 +13,9 @@ const { positionals, values } = parseArgs({
     seconds: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '3' },
     svg: { type: 'string' },
+    rows: { type: 'string', default: '1000000' },
+    database: { type: 'string', default: 'PostgreSQL' },
+    instances: { type: 'string', default: '1' },
   },
 });
 
@@ -23,13 +28,44 @@ if (bench === 'single') {
   for (const count of callers) console.log(compare(rows.filter((row) => row.callers === count)));
   if (values.svg !== undefined) writeFileSync(values.svg, drawSingle(rows));
   console.log(JSON.stringify({ bench, rows }));
+} else if (bench === 'golden') {
+  const callers = values.callers.split(',').map(Number);
+  const rows = await benchGolden({ callers, durationMs, rounds: Number(values.rounds) });
+  console.table(rows.map(describe));
+  for (const count of callers) console.log(compareGolden(rows.filter((row) => row.callers === count)));
+  console.log(JSON.stringify({ bench, rows }));
+} else if (bench === 'list') {
+  const database = values.database === 'PGlite' ? 'PGlite' : 'PostgreSQL';
+  const rows = await benchList({
+    rows: Number(values.rows),
+    database,
+    instances: Number(values.instances),
+    callers: 8,
+  });
+  const [predict] = rows;
+  console.table(
+    rows.map(({ what, rows: count, seconds, rowsPerSecond, residentMb, idleMb, singleP99Ms, cpu }) => ({
+      what,
+      rows: count,
+      seconds: Number(seconds.toFixed(1)),
+      'rows/s': Math.round(rowsPerSecond),
+      'of predict': `${(rowsPerSecond / (predict?.rowsPerSecond ?? NaN)).toFixed(2)}×`,
+      'MB over idle': residentMb === undefined ? '' : Math.round(residentMb - (idleMb ?? 0)),
+      'processor s/s': Object.entries(cpu ?? {})
+        .map(([name, share]) => `${name} ${share.toFixed(2)}`)
+        .join(', '),
+      'idle MB': idleMb === undefined ? '' : Math.round(idleMb),
+      "a single customer's p99 ms": singleP99Ms === undefined ? '' : Number(singleP99Ms.toFixed(1)),
+    })),
+  );
+  console.log(JSON.stringify({ bench, rows }));
 } else if (bench === 'stored') {
   const rows = await benchStored({ callers: 64, durationMs });
   console.table(rows.map(({ perSecond, ...row }) => ({ ...row, perSecond: Math.round(perSecond) })));
   console.log(JSON.stringify({ bench, rows }));
 } else {
   console.error(
-    'usage: npm run bench -- [single [--callers 1,16,64,256] [--rounds 3] [--svg FILE] | stored] [--seconds 5]',
+    'usage: npm run bench -- [single [--callers 1,16,64,256] [--rounds 3] [--svg FILE] | golden | stored | list [--rows 1000000] [--database PGlite] [--instances 1]] [--seconds 5]',
   );
   process.exitCode = 2;
 }
@@ -47,6 +83,12 @@ function describe({ way, callers, perSecond, p50Ms, p99Ms, failed, use }: Single
     failed,
     'processor and memory': processes.join(', '),
   };
+}
+
+function compareGolden(rows: SingleRow[]): string {
+  const [proved, unproved] = rows as [SingleRow, SingleRow];
+  const change = (x: number, y: number) => `${x < y ? '−' : '+'}${Math.abs((x / y - 1) * 100).toFixed(1)} %`;
+  return `${proved.callers} callers: golden rows make the p50 ${change(proved.p50Ms, unproved.p50Ms)} and the customers/s ${change(proved.perSecond, unproved.perSecond)}.`;
 }
 
 function compare(rows: SingleRow[]): string {

@@ -26,6 +26,15 @@ export function useOf(rootPid: number): ProcessUse {
   };
 }
 
+/** Processor time so far of every process of this name, such as PostgreSQL's, which nobody here has started. */
+export function cpuMsOf(processName: string): number {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap(readStat)
+    .filter(({ command }) => command === processName)
+    .reduce((sum, { ticks }) => sum + (ticks / ticksPerSecond) * 1_000, 0);
+}
+
 function readStat(name: string) {
   try {
     const text = readFileSync(`/proc/${name}/stat`, 'utf8');
@@ -40,7 +49,8 @@ function readStat(name: string) {
       number,
       number,
     ];
-    return [{ pid: Number(name), parent, ticks: utime + stime, pages }];
+    const command = text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'));
+    return [{ pid: Number(name), command, parent, ticks: utime + stime, pages }];
   } catch {
     return [];
   }

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stopProcess, untilPrinted } from '../test/support/real-mlflow.ts';
 
-/** The service as `npm start` starts it, with API keys, and its log at info going to a file. */
-export async function startService(environment: Record<string, string>) {
+/** The service as `npm start` starts it, or another script in its place, with API keys, and its log at info going to a file. */
+export async function startService(environment: Record<string, string>, script?: string) {
   const folder = mkdtempSync(join(tmpdir(), 'bench-service-'));
   const log = openSync(join(folder, 'service.log'), 'w');
-  const child = spawn(process.execPath, startWords(), {
+  const child = spawn(process.execPath, startWords(script), {
     detached: true,
     stdio: ['ignore', 'pipe', log],
     env: { ...process.env, ...environment, PORT: '0', ACCESS: 'own', LOG_LEVEL: 'info' },
@@ -25,7 +25,8 @@ export async function startService(environment: Record<string, string>) {
   };
 }
 
-function startWords(): string[] {
+function startWords(script?: string): string[] {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: { start: string } };
-  return scripts.start.split(' ').slice(1);
+  const words = scripts.start.split(' ').slice(1);
+  return script === undefined ? words : [...words.slice(0, -1), script];
 }

@@ -13,7 +13,7 @@ export interface SingleOptions {
   rounds: number;
 }
 
-interface Way {
+export interface Way {
   name: string;
   load: Omit<Load, 'callers' | 'durationMs'>;
   processes: Record<string, ChildProcess>;
@@ -33,7 +33,7 @@ const warmUpMs = 1_500;
  * One customer a request: the seed's way, server 2 called directly, and this service on that server 2; against real
  * MLflow over TLS on this machine, with everything switched on. The ways take turns within one run.
  */
-export async function benchSingle({ callers, durationMs, rounds }: SingleOptions): Promise<SingleRow[]> {
+export async function benchSingle(options: SingleOptions): Promise<SingleRow[]> {
   await using server2 = await startServer2();
   await using seed = await serveAsTheSeed(server2, `models:/${server2.contract.model.name}/Production`);
   await using database = await createTestDatabase('PostgreSQL');
@@ -81,6 +81,11 @@ export async function benchSingle({ callers, durationMs, rounds }: SingleOptions
     },
   ];
 
+  return await takeTurns(ways, options);
+}
+
+/** Each way in turn, round after round; of each the round in the middle. */
+export async function takeTurns(ways: Way[], { callers, durationMs, rounds }: SingleOptions): Promise<SingleRow[]> {
   // as a service that has run for a while: compiled, its pools filled
   for (const way of ways) await runLoad({ ...way.load, callers: 64, durationMs: settleMs });
   const rows: SingleRow[] = [];

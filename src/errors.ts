@@ -1,3 +1,4 @@
+import { listFaultTexts } from './list-files/list-fault-texts.ts';
 import type { Locale, Localized } from './locale.ts';
 
 interface ErrorKind {
@@ -12,17 +13,35 @@ export const errorTable = {
   duplicate_key: kind(400, 'The body has the same key twice', 'El cuerpo tiene la misma clave dos veces'),
   malformed_request: kind(400, 'The request is not well-formed HTTP', 'La petición no es HTTP bien formado'),
   malformed_url: kind(400, 'The address is not well formed', 'La dirección no está bien formada'),
+  missing_idempotency_key: kind(400, 'The header Idempotency-Key is missing', 'Falta la cabecera Idempotency-Key'),
   not_authenticated: kind(401, 'An API key is needed', 'Hace falta una clave de API'),
   not_allowed: kind(403, 'This key may not do that', 'Esta clave no permite hacer eso'),
   not_found: kind(404, 'There is nothing at this address', 'No hay nada en esta dirección'),
   label_not_found: kind(404, 'This customer has no label yet', 'Este cliente aún no tiene etiqueta'),
   key_not_found: kind(404, 'There is no such API key', 'No existe esa clave de API'),
+  batch_not_found: kind(404, 'There is no such list', 'No existe esa lista'),
   method_not_allowed: kind(405, 'This address does not take that method', 'Esta dirección no admite ese método'),
+  idempotency_in_progress: kind(
+    409,
+    'A list with this Idempotency-Key is still coming in',
+    'Una lista con esta Idempotency-Key aún está llegando',
+  ),
+  batch_not_ended: kind(409, 'The list is still being labelled', 'La lista aún se está etiquetando'),
   body_too_large: kind(413, 'The body is too large', 'El cuerpo es demasiado grande'),
   too_many_customers: kind(413, 'Too many customers in one request', 'Demasiados clientes en una petición'),
-  unsupported_media_type: kind(415, 'The body must be JSON in UTF-8', 'El cuerpo debe ser JSON en UTF-8'),
+  unsupported_media_type: kind(
+    415,
+    'The body is of a type or encoding that is not taken here',
+    'El cuerpo es de un tipo o codificación que aquí no se admite',
+  ),
   invalid_features: kind(422, 'The features cannot be labelled', 'Las variables no se pueden etiquetar'),
   invalid_request: kind(422, 'The request cannot be understood', 'La petición no se entiende'),
+  invalid_list: kind(422, 'The customer list cannot be read', 'La lista de clientes no se puede leer'),
+  idempotency_conflict: kind(
+    422,
+    'This Idempotency-Key belongs to another list',
+    'Esta Idempotency-Key es de otra lista',
+  ),
   internal: kind(500, 'Something went wrong on our side', 'Algo ha fallado por nuestra parte'),
   model_bad_answer: retryable(
     502,
@@ -74,6 +93,10 @@ export const inputFaultTexts = {
     en: 'The model server refused these features.',
     es: 'El modelo rechazó estas variables.',
   }),
+  refused_with_others: () => ({
+    en: 'The model server refused many rows; this one stood among them and was not asked for alone. Send it again.',
+    es: 'El modelo rechazó muchas filas; esta estaba entre ellas y no se probó sola. Envíela otra vez.',
+  }),
   outside_training_range: (x) => ({
     en: `The model saw values from ${x} in training.`,
     es: `El modelo vio en su entrenamiento valores de ${x}.`,
@@ -90,6 +113,7 @@ export const inputFaultTexts = {
     es: 'Un identificador de cliente tiene de 1 a 128 caracteres, sin caracteres de control.',
   }),
   invalid_value: (x) => ({ en: `Allowed: ${x}.`, es: `Se admite: ${x}.` }),
+  ...listFaultTexts,
 } satisfies Record<string, (expected: string | number | undefined) => Localized>;
 
 export type InputFaultCode = keyof typeof inputFaultTexts;

@@ -27,6 +27,7 @@ const list = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter((part) => part !== ''),
 );
+const isTheRegistry = (files: readonly string[]) => String(files) === 'registry';
 const webUrl = z.url({ protocol: /^https?$/, error: 'must be an http(s) address' });
 
 /** Every setting, its default and how it is read. One row a setting; the README's table is checked against it. */
@@ -45,11 +46,15 @@ export const settingSchemas = {
   MODEL_SERVER_MAX_ROWS: integer(1, 65_536).default(512),
   MODEL_SERVER_MAX_QUEUED_ROWS: integer(1, 1_000_000).default(10_000),
   MLFLOW_TRACKING_URI: webUrl.optional(),
+  MLFLOW_ALLOW_HTTP: yesNo.default(false),
   MLFLOW_CA_FILE: certificateFile.optional(),
   MODEL_NAME: z.string().optional(),
   MODEL_STAGE: z.string().default('Production'),
   MODEL_ALIAS: z.string().optional(),
-  MODEL_CONTRACT: list.pipe(z.array(file).min(1, 'names no file')).default([defaultContract]),
+  MODEL_CONTRACT: list
+    .refine((files) => files.length > 0, 'names no file')
+    .refine((files) => isTheRegistry(files) || files.every(existsSync), 'names a file that is not there')
+    .optional(),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgres:// address' }).optional(),
   DATA_DIR: z.string().default('./data'),
   MAX_LABEL_AGE_DAYS: z
@@ -58,6 +63,9 @@ export const settingSchemas = {
     .transform(Number)
     .pipe(z.number().positive('must be more than 0'))
     .optional(),
+  MAX_LIST_ROWS: integer(1, 1_000_000_000).default(5_000_000),
+  LIST_RETENTION_DAYS: integer(1, 3_650).default(30),
+  OUTAGE_FALLBACK: z.enum(['none', 'embedded'], 'must be none or embedded').default('none'),
   ACCESS: z
     .string()
     .regex(/^(none|own)$/, 'must be none or own')
@@ -134,6 +142,13 @@ function contradictions(values: Values, environment: Record<string, string | und
     faults.push('MODEL_SERVER_URL must be https (MODEL_SERVER_ALLOW_HTTP=true sends customers in clear text)');
   if (values.MODEL_SERVER_URL && values.MODEL_SERVER_URL !== 'embedded' && /\/\/[^/]*@/.test(values.MODEL_SERVER_URL))
     faults.push('MODEL_SERVER_URL must not carry a user or password');
+  const isRegistryWanted = values.MODEL_CONTRACT !== undefined && isTheRegistry(values.MODEL_CONTRACT);
+  if (isRegistryWanted && values.MLFLOW_TRACKING_URI === undefined)
+    faults.push('MODEL_CONTRACT registry needs MLFLOW_TRACKING_URI, the address of the registry');
+  else if (isRegistryWanted && !isRegistryTrusted(values))
+    faults.push(
+      'MODEL_CONTRACT registry takes no contract over plain http, where anybody in between could change it: serve the registry over https, or set MLFLOW_ALLOW_HTTP=true',
+    );
   if (environment['MODEL_STAGE'] && values.MODEL_ALIAS !== undefined)
     faults.push('MODEL_STAGE and MODEL_ALIAS exclude each other: the live version is known by one of them');
   if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0')
@@ -141,6 +156,11 @@ function contradictions(values: Values, environment: Record<string, string | und
       'NODE_TLS_REJECT_UNAUTHORIZED=0 switches certificate checks off: remove it and set MODEL_SERVER_CA_FILE',
     );
   return faults;
+}
+
+/** Whether contracts may be taken from the registry. */
+function isRegistryTrusted({ MLFLOW_TRACKING_URI: url, MLFLOW_ALLOW_HTTP: allowHttp }: Values): boolean {
+  return url !== undefined && (new URL(url).protocol === 'https:' || allowHttp);
 }
 
 /** True for the addresses that only this machine can reach. */
@@ -171,26 +191,35 @@ function group(values: Values) {
       maxRows: values.MODEL_SERVER_MAX_ROWS,
       maxQueuedRows: values.MODEL_SERVER_MAX_QUEUED_ROWS,
     },
-    /** Only explains which version should be live; null: nobody is asked. */
+    /** Says which version should be live; null: nobody is asked. */
     registry:
       values.MLFLOW_TRACKING_URI === undefined
         ? null
         : {
             url: values.MLFLOW_TRACKING_URI,
             caFile: values.MLFLOW_CA_FILE,
-            /** null: the contract's. */
+            /** null: the contract's; rfc_tune when contracts come from the registry. */
             modelName: values.MODEL_NAME ?? null,
             selector: values.MODEL_ALIAS === undefined ? { stage: values.MODEL_STAGE } : { alias: values.MODEL_ALIAS },
           },
-    /** Of the versions that may answer; the one that should be live first. */
-    contractFiles: values.MODEL_CONTRACT as [string, ...string[]],
+    /** Of the versions that may answer; the one that should be live first. null: they come from the registry. */
+    contractFiles: contractFiles(values, embedded),
     /** A label confirmed longer ago is stale; null: age alone makes none stale. */
     maxLabelAgeMs: values.MAX_LABEL_AGE_DAYS === undefined ? null : values.MAX_LABEL_AGE_DAYS * dayMs,
+    /** Whether the version's ONNX copy labels while the model server is away. */
+    hasFallback: values.OUTAGE_FALLBACK === 'embedded' && !embedded,
+    lists: { maxRows: values.MAX_LIST_ROWS, retentionMs: values.LIST_RETENTION_DAYS * dayMs },
     database: { url: values.DATABASE_URL ?? null, dataDir: values.DATA_DIR },
     access: values.ACCESS as 'none' | 'own',
     logLevel: values.LOG_LEVEL,
     defaultLocale: values.DEFAULT_LOCALE,
   };
+}
+
+function contractFiles(values: Values, embedded: boolean): [string, ...string[]] | null {
+  const { MODEL_CONTRACT: given } = values;
+  if (given === undefined) return !embedded && isRegistryTrusted(values) ? null : [defaultContract];
+  return isTheRegistry(given) ? null : (given as [string, ...string[]]);
 }
 
 function pair(certFile: string | undefined, keyFile: string | undefined) {

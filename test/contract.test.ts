@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { checkContract, type Contract, readContract, readOnnx } from '../src/contract/contract.ts';
-import { createFeatureParser } from '../src/contract/feature-vector.ts';
-import { standardize } from '../src/contract/scaling.ts';
+import { buildFeatureSchemas, createFeatureParser } from '../src/contract/feature-vector.ts';
+import { float32Max, standardize } from '../src/contract/scaling.ts';
 import { git } from './support/git.ts';
 import { seedCustomers } from './support/seed.ts';
 import { toyContract } from './support/toy-model.ts';
@@ -64,6 +65,54 @@ it('refuses a number that overflows only when it is scaled', () => {
   const parse = createFeatureParser(contract);
   const parsed = parse({ features: { height: 3e38, visits: 1, vip: 0 } });
   expect(parsed).toEqual({ faults: [{ pointer: '#/features/height', code: 'out_of_float32' }] });
+});
+
+it.each([
+  ['the committed contract', committed],
+  ['the toy contract', toyContract()],
+])('takes of %s, in order, exactly what its schemas take', (_what, contract) => {
+  const parse = createFeatureParser(contract);
+  const edges = [
+    0,
+    -0,
+    1,
+    2,
+    -1,
+    0.5,
+    1e-45,
+    float32Max,
+    -float32Max,
+    3.402823466385289e38,
+    1e39,
+    Infinity,
+    Number.NaN,
+  ];
+  const value = fc.oneof(
+    fc.constantFrom<unknown[]>(...edges, '1', null, undefined, true, [], {}),
+    fc.double(),
+    fc.integer(),
+  );
+  const lists = fc.array(value, { minLength: contract.features.length, maxLength: contract.features.length });
+  fc.assert(
+    fc.property(lists, fc.constantFrom('raw' as const, 'standardized' as const), (features, scale) => {
+      const { ordered } = buildFeatureSchemas(contract)[scale];
+      const refused = features.flatMap((one, i) => (ordered[i]?.safeParse(one).success ? [] : [`#/features/${i}`]));
+      const parsed = parse({ features, scale });
+      const found = 'faults' in parsed ? parsed.faults : [];
+      expect(
+        found.filter(({ code }) => refused.length > 0 || code !== 'out_of_float32').map(({ pointer }) => pointer),
+      ).toEqual(refused);
+    }),
+    { numRuns: 500 },
+  );
+  for (const one of edges) {
+    const parsed = parse({ features: contract.features.map(() => one), scale: 'raw' });
+    const found = 'faults' in parsed ? parsed.faults.map(({ pointer }) => pointer) : [];
+    const refused = buildFeatureSchemas(contract).raw.ordered.flatMap((schema, i) =>
+      schema.safeParse(one).success ? [] : [`#/features/${i}`],
+    );
+    if (refused.length > 0) expect(found).toEqual(refused);
+  }
 });
 
 it('is the only place that knows the names of the features', () => {

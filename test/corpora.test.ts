@@ -159,7 +159,7 @@ describe('the big list of naughty strings', () => {
     ['version', (text) => charactersIn(text) <= 64 && isPlain(text)],
     ['stale', (text) => text === 'true' || text === 'false'],
     ['since', () => false],
-    ['sort', (text) => ['customerId', 'labelledAt', '-labelledAt'].includes(text)],
+    ['sort', (text) => ['customerId', 'labelledAt', '-labelledAt', 'probability', '-probability'].includes(text)],
     ['limit', (text) => /^\d{1,4}$/.test(text) && Number(text) >= 1 && Number(text) <= 500],
     ['cursor', () => false],
   ];
@@ -172,8 +172,11 @@ describe('the big list of naughty strings', () => {
 
   it('as a cursor of what is no cursor inside, and as a name of a parameter', async () => {
     await inParallel(strings, 16, async (text) => {
-      const places = [text, JSON.stringify(text), JSON.stringify({ labelledAt: text, customerId: text })];
-      const cursors = places.map((place) => `cursor=${Buffer.from(place).toString('base64url')}`);
+      const place = { sort: 'customerId', customerId: 'C1', labelledAt: '2026-11-24T00:00:00Z', probability: null };
+      const fields = Object.keys(place).filter((field) => field !== 'customerId' || !isId(text));
+      const spoilt = fields.map((field) => JSON.stringify({ ...place, [field]: text }));
+      const insides = [text, JSON.stringify(text), ...spoilt];
+      const cursors = insides.map((inside) => `cursor=${Buffer.from(inside).toString('base64url')}`);
       for (const query of [...cursors, `${encodeURIComponent(text)}=1`])
         for (const path of ['/v1/labels', '/v1/customers/never/labels']) {
           const { status } = await caller.ask('GET', `${path}?${query}`);

@@ -8,7 +8,8 @@ import { settingSchemas } from '../src/settings.ts';
 
 const readmes = ['README.md', 'README.es.md'];
 const decisions = readdirSync('docs/decisions').map((file) => `docs/decisions/${file}`);
-const documents = [...readmes, 'CHANGELOG.md', 'CONTRIBUTING.md', ...decisions];
+const operating = ['docs/operating.md', 'docs/operating.es.md', 'docs/scaling.md', 'docs/scaling.es.md'];
+const documents = [...readmes, ...operating, 'CHANGELOG.md', 'CONTRIBUTING.md', ...decisions];
 
 const textOf = (file: string) => readFileSync(file, 'utf8');
 const shellBlocks = (text: string) => [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, script]) => script);

@@ -119,6 +119,46 @@ it.each(await databaseKinds())('says superseded before too old, on %s', async (k
   }
 });
 
+it.each(await databaseKinds())(
+  'superseded labels stay so, and are not taken for none, in an outage, on %s',
+  async (kind) => {
+    await using store = await createLastingDatabase(kind);
+    await using modelServer = await startStandIn();
+    const start = (version: string) => {
+      const contract = toyContract();
+      contract.model.version = version;
+      return startTestService({ contract, modelServer: modelServer.address, environment: store.environment });
+    };
+    const relabel = (test: TestService) =>
+      test.http.post('/v1/batches').set('Idempotency-Key', 'again').send({ from: 'stored' });
+    const answer = modelServer.respond;
+    const refuse: typeof answer = ({ response }) => void response.writeHead(503).end();
+    const staleOnes = async (test: TestService) =>
+      (await test.http.get('/v1/labels?stale=true').expect(200)).body.labels.map(
+        (one: { customerId: string; freshness: object }) => [one.customerId, one.freshness],
+      );
+    const superseded = [['C1', { stale: true, reason: 'model_superseded' }]];
+    {
+      await using before = await start('7');
+      await before.http.post('/v1/customers/C1/label').send(toyCustomer()).expect(200);
+    }
+    {
+      await using test = await start('8');
+      await test.http.post('/v1/customers/C2/label').send(toyCustomer()).expect(200);
+      modelServer.respond = refuse;
+      await test.http.post('/v1/customers/C3/label').send(toyCustomer()).expect(503);
+      expect(await staleOnes(test)).toEqual(superseded);
+      expect((await relabel(test).expect(503)).body.code).toBe('model_unavailable');
+    }
+    await using test = await start('8');
+    expect(await staleOnes(test)).toEqual(superseded);
+    expect((await relabel(test).expect(503)).headers['retry-after']).toMatch(/^\d+$/);
+    modelServer.respond = answer;
+    const { body } = await relabel(test).expect(202);
+    expect(body.rows.total).toBe(1);
+  },
+);
+
 it('makes no label stale by age when no age is set', async () => {
   jest.useFakeTimers({ doNotFake: [...unfaked], now: Date.now() });
   try {

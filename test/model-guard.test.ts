@@ -9,6 +9,7 @@ import { createModelServerClient, type ModelServerClient } from '../src/model-se
 import { startStandIn } from './support/stand-in-model-server.ts';
 import { silentLogger, startTestService } from './support/test-service.ts';
 import { toyContract, toyCustomer, toyLabel } from './support/toy-model.ts';
+import { type BodyRows, toBodyRows } from '../src/model-server/scoring-protocol.ts';
 
 type Scaling = Contract['features'][number]['scaling'];
 
@@ -32,7 +33,7 @@ afterAll(async () => {
 /** What the golden rows of every call say of this contract, against the forest that `right` was made for. */
 async function verdict(contract: Contract, through: Pick<ModelServerClient, 'invoke'> = client) {
   const guard = createModelGuard({ contracts: () => [contract], client: through, logger: silentLogger });
-  await guard.score(() => []).catch(() => {});
+  await guard.score(() => toBodyRows([])).catch(() => {});
   return guard.state().status;
 }
 
@@ -88,8 +89,8 @@ describe('notices', () => {
 
   it('another model', async () => {
     const opposite = {
-      invoke: async (vectors: readonly (readonly number[])[]) => {
-        const { predictions } = (await client.invoke(vectors)) as { predictions: number[] };
+      invoke: async (rows: BodyRows) => {
+        const { predictions } = (await client.invoke(rows)) as { predictions: number[] };
         return { predictions: predictions.map((label) => 1 - label) };
       },
     };

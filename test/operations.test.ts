@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createMetrics } from '../src/operations/metrics.ts';
 import { createService } from '../src/service.ts';
 import { readSettings } from '../src/settings.ts';
 import { freePort } from './support/real-mlflow.ts';
@@ -35,7 +36,33 @@ it('counts requests by route and labels by name, never by customer', async () =>
     /http_request_duration_seconds_count\{method="POST",route="\/v1\/customers\/:customerId\/label",status="200"\} 1/,
   );
   expect(text).toContain('customer_labels_model_proved 1');
+  expect(text).toContain('customer_labels_model_guard{status="proved"} 1\n');
+  expect(text.match(/customer_labels_model_guard\{status="\w+"\} [01]\n/g)).toHaveLength(5);
+  expect(text).toContain('customer_labels_model_cannot_tell 0\n');
+  for (const state of ['pending', 'running', 'waiting'])
+    expect(text).toContain(`customer_labels_lists{state="${state}"} 0\n`);
+  expect(text).toContain('customer_labels_model_call_rows_bucket{le="16384"}');
   expect(text).not.toContain('canary');
+});
+
+it.each([
+  ['refuses', () => Promise.reject(new Error('away'))],
+  ['says nothing', () => new Promise<never>(() => {})],
+])('has its other metrics while the database %s', async (_, openLists) => {
+  const state = { status: 'untrusted', version: null, since: new Date(), lastProvedAt: null, reason: null } as const;
+  const metrics = createMetrics({
+    version: '1',
+    waitingRows: () => 0,
+    guardState: () => ({ ...state, cannotTell: ['8'] }),
+    outage: () => null,
+    registryState: () => null,
+    openLists,
+  });
+  const { text } = await metrics.page();
+  expect(text).not.toContain('customer_labels_lists{');
+  expect(text).toContain('customer_labels_model_guard{status="untrusted"} 1\n');
+  expect(text).toContain('customer_labels_model_guard{status="proved"} 0\n');
+  expect(text).toContain('customer_labels_model_cannot_tell 1\n');
 });
 
 it('echoes a request id that is well formed, and makes one otherwise', async () => {

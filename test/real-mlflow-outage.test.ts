@@ -10,6 +10,7 @@ import { isMlflowThere, type Server2, startServer2 } from './support/real-mlflow
 import { seedCustomers } from './support/seed.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
 import { until } from './support/until.ts';
+import { toBodyRows } from '../src/model-server/scoring-protocol.ts';
 
 const isLong = process.env['LONG_TESTS'] !== undefined;
 const outageMs = isLong ? 60_000 : 6_000;
@@ -131,6 +132,55 @@ const percentile = (values: number[], share: number) =>
     },
     60_000 + 2 * outageMs,
   );
+
+  it.each(ends)(
+    '%s, with the fallback: no request fails, and all labels are of server 2 in the end',
+    async (end, begin, finish) => {
+      await using mlflow = await startMlflowScoring(
+        server2,
+        ['--workers', '2'],
+        '--worker-class=gthread --threads=2 --keep-alive=65',
+      );
+      await using test = await startTestService({
+        modelServer: mlflow.address,
+        environment: {
+          MODEL_CONTRACT: server2.contractFile,
+          MODEL_SERVER_URL: mlflow.address.url,
+          MODEL_SERVER_TIMEOUT_MS: String(timeoutMs),
+          OUTAGE_FALLBACK: 'embedded',
+        },
+      });
+      const sources = async () => {
+        const ids = Array.from({ length: callers }, (_, lane) => `lane-${lane}`);
+        const { body } = await test.http
+          .get('/v1/labels')
+          .query({ customerIds: ids.join(',') })
+          .expect(200);
+        return body.labels.map(({ source }: { source: string }) => source) as string[];
+      };
+      const asked: Asked[] = [];
+      let isOver = false;
+      const asking = askAll(test, asked, () => isOver);
+      await until(() => asked.length >= callers * 10);
+      const beganAt = performance.now();
+      await begin(mlflow);
+      await sleep(outageMs);
+      expect(new Set(await sources())).toEqual(new Set(['embedded']));
+      await finish(mlflow);
+      await untilAnswers(mlflow, server2);
+      isOver = true;
+      await asking;
+      await until(async () => (await sources()).every((source) => source === 'model-server'));
+      const during = asked.filter((one) => one.startedAt >= beganAt);
+      console.log(
+        `${end}, with the fallback: ${asked.length} requests, ${during.length} of them since the outage began, ` +
+          `${asked.filter(({ status }) => status !== 200).length} failed, p99 ${percentile(during.map(ms), 0.99).toFixed(0)} ms, ` +
+          `longest ${Math.round(Math.max(...asked.map(ms)))} ms`,
+      );
+      expect(asked.filter(({ status }) => status !== 200)).toEqual([]);
+    },
+    60_000 + 2 * outageMs,
+  );
 });
 
 /** So many callers, each asking again and again with a pause. */
@@ -151,7 +201,7 @@ async function askAll(test: TestService, asked: Asked[], isOver: () => boolean):
 /** Until the model server itself answers golden rows: then it is back. */
 async function untilAnswers(mlflow: Scoring, { contract }: Server2): Promise<void> {
   const client = createModelServerClient({ address: mlflow.address, timeoutMs: 1_000 });
-  const golden = contract.goldenRows.map((row) => goldenVector(contract, row));
+  const golden = toBodyRows(contract.goldenRows.map((row) => goldenVector(contract, row)));
   await until(() =>
     client.invoke(golden).then(
       () => true,

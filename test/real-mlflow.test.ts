@@ -20,6 +20,7 @@ import {
 } from './support/real-mlflow.ts';
 import { seedCustomers, seedRequest } from './support/seed.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
+import { toBodyRows } from '../src/model-server/scoring-protocol.ts';
 
 const here = isMlflowThere();
 const kinds = await databaseKinds();
@@ -74,7 +75,7 @@ withMlflow('a real MLflow 2.1.0, trained, registered, promoted and served over T
       const customers = rows.map((features, i) => ({ id: `c${i}`, features }));
       const { body } = await test.http.post('/v1/labels').send({ customers }).expect(200);
       const client = createModelServerClient({ address: server2.address, timeoutMs: 10_000 });
-      const direct = (await client.invoke(rows.map((row) => vector(server2.contract, row)))) as {
+      const direct = (await client.invoke(toBodyRows(rows.map((row) => vector(server2.contract, row))))) as {
         predictions: number[];
       };
       client.close();

@@ -9,6 +9,7 @@ import { type Gate, startGate } from './support/gate.ts';
 import { madeUp, predictWith, startScoring } from './support/model-server-suite.ts';
 import { isMlflowThere, runPython, type Server2, startServer2 } from './support/real-mlflow.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
+import { until } from './support/until.ts';
 
 const python = '.venv/bin/python';
 const startupMs = 300_000;
@@ -41,8 +42,9 @@ interface Answer {
     const words = ['-m', 'scripts.training', '--data', 'generated', '--trials', '1', '--seed', '7', '--out', out];
     await runPython(words, { MLFLOW_TRACKING_URI: server2.trackingUrl });
     contracts = [server2.contract, readContract(join(out, 'contract.json'))];
-    const second = parts.use(await serveVersion(server2, '2'));
-    ports = [server2.address.url, second.address.url].map((url) => Number(new URL(url).port)) as [number, number];
+    // server 2 itself has followed the promotion
+    const served = [parts.use(await serveVersion(server2, '1')), parts.use(await serveVersion(server2, '2'))];
+    ports = served.map(({ address }) => Number(new URL(address.url).port)) as [number, number];
     gate = parts.use(await startGate());
     gate.target = ports[0];
     test = parts.use(
@@ -89,7 +91,9 @@ interface Answer {
       while (!stop.signal.aborted) await ask(i < singleCallers ? 1 : listLength);
     });
     for (let swap = 1; swap <= swaps; swap += 1) {
-      await sleep(betweenSwapsMs);
+      // On a machine that is slow, connections that are cut again and again before anybody answers are an outage
+      const before = answers.length;
+      await Promise.all([sleep(betweenSwapsMs), until(() => answers.length > before + singleCallers)]);
       gate.target = ports[swap % 2] as number;
       // two swaps for all, and two after which old and new answer side by side
       gate.drop(swap % 4 === 1 || swap % 4 === 2 ? undefined : 'every other');

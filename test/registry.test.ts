@@ -58,7 +58,7 @@ describe('a promotion that is not live', () => {
     const before = Date.now();
     registry.respond = named('8');
     const alarm = await untilRegistry(test, ({ promotion }) => promotion === 'not_live');
-    expect(alarm).toMatchObject({ state: 'up', version: '8', promotionReason: expect.stringMatching(/8.*7.*Restart/) });
+    expect(alarm).toMatchObject({ state: 'up', version: '8', promotionReason: expect.stringMatching(/8.*7.*restart/) });
     expect(Date.parse(alarm.versionSince as string)).toBeGreaterThanOrEqual(before);
     const ready = await test.http.get('/ready').expect(200);
     expect(ready.body.overall).toBe('warn');

@@ -59,6 +59,17 @@ describe('refuses', () => {
     ['a database that is not PostgreSQL', { DATABASE_URL: 'mysql://x' }],
     ['half a client certificate', { MODEL_SERVER_CLIENT_CERT_FILE: 'package.json' }],
     ['a live version by stage and by alias', { MODEL_STAGE: 'Production', MODEL_ALIAS: 'champion' }],
+    ['contracts from a registry that is not set', { MODEL_CONTRACT: 'registry' }],
+    [
+      'contracts over plain http',
+      {
+        MODEL_CONTRACT: 'registry',
+        MLFLOW_TRACKING_URI: 'http://mlflow:5000',
+        MODEL_SERVER_URL: 'https://mlflow:8124',
+      },
+    ],
+    ['a contract that is not there', { MODEL_CONTRACT: 'none.json' }],
+    ['the registry beside a file', { MODEL_CONTRACT: 'registry,package.json' }],
     ['labels that are too old at once', { MAX_LABEL_AGE_DAYS: '0' }],
     ['an age in words', { MAX_LABEL_AGE_DAYS: '30 days' }],
     ['a way in that is not built', { ACCESS: 'ldap' }],
@@ -76,4 +87,26 @@ it.each([
   ['an empty value as not set', { PORT: '', DATABASE_URL: '' }],
 ])('takes %s', (_what, environment) => {
   expect(faultsOf(environment as Record<string, string>)).toEqual([]);
+});
+
+describe('contracts come', () => {
+  const server = { MODEL_SERVER_URL: 'https://mlflow:8124' };
+  const https = { MLFLOW_TRACKING_URI: 'https://mlflow:5000' };
+  const http = { MLFLOW_TRACKING_URI: 'http://mlflow:5000' };
+  const sample = [expect.stringMatching(/config\/rfc_tune\/contract\.json$/)];
+  it.each<[string, Record<string, string>, unknown]>([
+    ['from the sample when nothing is set', {}, sample],
+    ['from the registry when it and a model server are set', { ...server, ...https }, null],
+    ['from the registry over http where that is allowed', { ...server, ...http, MLFLOW_ALLOW_HTTP: 'true' }, null],
+    ['from the sample when the registry is set over http', { ...server, ...http }, sample],
+    ['from the sample when the embedded model server answers', https, sample],
+    [
+      'from the registry for the embedded model server, where it is said',
+      { ...https, MODEL_CONTRACT: 'registry' },
+      null,
+    ],
+    ['from files before any registry', { ...server, ...https, MODEL_CONTRACT: 'package.json' }, ['package.json']],
+  ])('%s', (_what, environment, files) => {
+    expect(readSettings(environment).contractFiles).toEqual(files);
+  });
 });

@@ -1,4 +1,6 @@
 import { execFileSync, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,6 +44,26 @@ afterAll(async () => {
   caller[Symbol.dispose]();
   await stopProcess(service);
 });
+
+/** A list over a bad line: a few bytes a second, for longer than any other request may take. */
+async function sendSlowList(): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const { hostname, port } = new URL(url);
+  const headers = { 'Content-Type': 'text/csv', 'Idempotency-Key': 'slow', 'Transfer-Encoding': 'chunked' };
+  const sending = request({ hostname, port, method: 'POST', path: '/v1/batches', headers }, (incoming) => {
+    incoming.resume();
+    resolve(incoming.statusCode as number);
+  }).once('error', reject);
+  const list = readFileSync('examples/clientes.csv');
+  const seconds = (requestLimitMs + lateMs) / 1_000;
+  const part = Math.ceil(list.length / seconds);
+  for (let from = 0; from < list.length; from += part) {
+    sending.write(list.subarray(from, from + part));
+    await sleep(1_000);
+  }
+  sending.end();
+  return promise;
+}
 
 /** The p99 of one round of honest calls, each answered as it should be. */
 async function honestP99(): Promise<number> {
@@ -92,6 +114,7 @@ it(`bears ${socketsPerKind * kinds.length} slow sockets of four kinds while hone
   for (let warm = 0; warm < 4; warm += 1) await honestP99();
   const before = { p99: await bestP99(), megabytes: residentMegabytes() };
 
+  const slowList = sendSlowList();
   const slow = await Promise.all(
     kinds.map(async (kind) => {
       const sockets = await Promise.all(Array.from({ length: socketsPerKind }, () => openSlow(kind)));
@@ -122,4 +145,5 @@ it(`bears ${socketsPerKind * kinds.length} slow sockets of four kinds while hone
   expect(during.megabytes - before.megabytes).toBeLessThanOrEqual(mostMegabytesMore);
   expect(service.exitCode).toBeNull();
   expect((await caller.ask('GET', '/ready')).status).toBe(200);
+  expect(await slowList).toBe(202);
 }, 120_000);

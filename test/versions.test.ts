@@ -1,34 +1,16 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Contract } from '../src/contract/contract.ts';
 import { goldenVector } from '../src/contract/scaling.ts';
 import { type StandIn, startStandIn } from './support/stand-in-model-server.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
-import { toyContract, toyLabel } from './support/toy-model.ts';
+import { shiftedToy, toyContract, toyLabel, type ToyModel, type ToyVersion, toyVersion } from './support/toy-model.ts';
 
-type Model = (vector: readonly number[]) => string;
-interface Version {
-  contract: Contract;
-  model: Model;
-}
-
-/** A version of the toy model: its own scaler, and its own idea of who is high. */
-function version(name: string, model: Model, mean = 170): Version {
-  const contract = toyContract(model);
-  contract.model.version = name;
-  const [height] = contract.features as [Contract['features'][number]];
-  height.scaling = { mean, scale: mean === 170 ? 10 : 5 };
-  for (const row of contract.goldenRows) row.label = model(goldenVector(contract, row));
-  return { contract, model };
-}
-
-const cautious: Model = ([height, visits, vip]) =>
-  toyLabel([(height as number) - 0.6, visits as number, vip as number]);
-const seven = version('7', toyLabel);
-const eight = version('8', cautious, 176);
-const sameScaler = version('9', cautious);
+const cautious = shiftedToy(0.6);
+const seven = toyVersion('7', toyLabel);
+const eight = toyVersion('8', cautious, 176);
+const sameScaler = toyVersion('9', cautious);
 
 /** What this version says of a customer, scaled as it wants to be. */
-const labelBy = ({ contract, model }: Version, features: Record<string, number>) =>
+const labelBy = ({ contract, model }: ToyVersion, features: Record<string, number>) =>
   model(goldenVector(contract, { features, label: '' }));
 
 const people = Array.from({ length: 60 }, (_, i) => ({
@@ -37,7 +19,7 @@ const people = Array.from({ length: 60 }, (_, i) => ({
 }));
 
 let standIn: StandIn;
-let served: () => Model;
+let served: () => ToyModel;
 beforeAll(async () => {
   standIn = await startStandIn();
   standIn.respond = ({ vectors }, reply) => {
@@ -53,7 +35,7 @@ beforeEach(() => {
   standIn.calls.length = 0;
 });
 
-const start = (...versions: Version[]) =>
+const start = (...versions: ToyVersion[]) =>
   startTestService({ contracts: versions.map(({ contract }) => contract), modelServer: standIn.address });
 const guardOf = async (test: TestService) => (await test.http.get('/v1/model').expect(200)).body.guard;
 
@@ -103,8 +85,8 @@ it('mixes nothing while two versions answer in turn', async () => {
   await using test = await start(seven, eight);
   let calls = 0;
   const order = [eight, eight, seven, eight, seven, seven, seven, eight];
-  served = () => (order[calls++ % order.length] as Version).model;
-  const byName: Record<string, Version> = { 7: seven, 8: eight };
+  served = () => (order[calls++ % order.length] as ToyVersion).model;
+  const byName: Record<string, ToyVersion> = { 7: seven, 8: eight };
   const seen = new Set<string>();
   for (let round = 0; round < 4; round += 1) {
     const answers = await Promise.all([
@@ -121,7 +103,7 @@ it('mixes nothing while two versions answer in turn', async () => {
       const person = people.find(({ id }) => id === customerId) as (typeof people)[number];
       expect({ customerId, label }).toEqual({
         customerId,
-        label: labelBy(byName[model.version] as Version, person.features),
+        label: labelBy(byName[model.version] as ToyVersion, person.features),
       });
       const stored = await test.http.get(`/v1/customers/${customerId}/label`).expect(200);
       expect(stored.body).toMatchObject({ label, model });
@@ -141,7 +123,7 @@ it('refuses a version that nobody knows, and stores nothing of it', async () => 
 });
 
 it('says so when no golden row tells two versions apart, and goes on labelling', async () => {
-  const twin = version('8', toyLabel);
+  const twin = toyVersion('8', toyLabel);
   await using test = await start(seven, twin);
   const { features } = people[1] as (typeof people)[number];
   const { body } = await test.http.post('/v1/customers/T/label').send({ features }).expect(200);
@@ -153,7 +135,7 @@ it('says so when no golden row tells two versions apart, and goes on labelling',
 
 describe('a version with other features', () => {
   const narrow = (() => {
-    const model: Model = (vector) => {
+    const model: ToyModel = (vector) => {
       if (vector.length !== 2) throw new Error('two features');
       return toyLabel([vector[0] as number, vector[1] as number, 0]);
     };

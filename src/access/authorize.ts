@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import { ServiceError } from '../errors.ts';
 import type { Route } from '../http/route.ts';
@@ -19,10 +20,25 @@ export const trustEverybody: Authenticator = async () => ({ name: 'local', role:
 /** The service's own API keys, as `Authorization: Bearer KEY` or `X-API-Key: KEY`. */
 export function byApiKey(keys: ApiKeys): Authenticator {
   return async (request) => {
-    const bearer = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
-    const key = bearer ?? request.get('x-api-key');
+    const key = keyOf(request);
     return key === undefined ? undefined : await keys.find(key);
   };
+}
+
+/** One secret that whoever started the service keeps to himself. */
+export function bySecret(secret: string): Authenticator {
+  return async (request) => {
+    const isKnown = timingSafeEqual(digest(keyOf(request) ?? ''), digest(secret));
+    return isKnown ? { name: 'command line', role: 'admin' } : undefined;
+  };
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function keyOf(request: Request): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1] ?? request.get('x-api-key');
 }
 
 /** Makes the guard of each route from the one table of policies: refuses what the table does not name. */

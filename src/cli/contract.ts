@@ -1,13 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { checkContract, ContractError, goldenRowsPerCall, readContract } from '../contract/contract.ts';
+import { checkContract, type Contract, ContractError, goldenRowsPerCall } from '../contract/contract.ts';
 import { readFeatureList } from '../contract/feature-list.ts';
 import { createLogger } from '../logger.ts';
 import { type Adoption, adoptContract } from '../model-guard/adopt-contract.ts';
 import { createModelGuard } from '../model-guard/model-guard.ts';
 import { createModelServerClient, remoteAddress } from '../model-server/model-server-client.ts';
 import { readSettings, type Settings } from '../settings.ts';
+import { lookAtVersions } from './look-at-versions.ts';
 
 interface AdoptOptions {
   features: string;
@@ -18,11 +19,12 @@ interface AdoptOptions {
   yes?: boolean;
 }
 
-/** The contract in use, for a person to read. */
-export function showContract({ contractFiles: [contractFile] }: Settings): string {
-  const { model, features, labels, goldenRows, onnx } = readContract(contractFile);
+/** The contract in use, for a person to read. @throws OperatorError when there is none. */
+export async function showContract(settings: Settings): Promise<string> {
+  const { versions } = await lookAtVersions(settings);
+  const { model, features, labels, goldenRows, onnx } = versions.contracts()[0] as Contract;
   return [
-    contractFile,
+    settings.contractFiles?.[0] ?? `from the registry at ${settings.registry?.url}`,
     `model    ${model.name}, version ${model.version ?? 'not known'}, run ${model.runId ?? 'not known'}`,
     `labels   ${labels.map((label) => `${label.code} ${label.name} (${label.text.es})${label.positive ? ' +' : ''}`).join(', ')}`,
     `golden   ${goldenRows.length} rows, ${goldenRowsPerCall} of them in each call`,
@@ -43,7 +45,11 @@ export async function adopt(environment: NodeJS.ProcessEnv, options: AdoptOption
   // The contract that is to be made is not there yet.
   const { MODEL_CONTRACT: wanted, ...others } = environment;
   const settings = readSettings(others);
-  const out = options.out ?? wanted ?? settings.contractFiles[0];
+  const out = options.out ?? (wanted === 'registry' ? undefined : wanted) ?? settings.contractFiles?.[0];
+  if (out === undefined)
+    throw new ContractError(
+      'Say with --out where the contract goes. With MODEL_CONTRACT=registry, log it to the run of the version as the artifact contract/contract.json.',
+    );
   if (settings.modelServer.remote === null)
     throw new ContractError('Set MODEL_SERVER_URL to the model server whose model is to be adopted.');
   const description = readFeatureList(readJson(options.features), options.scaler && readJson(options.scaler));

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
-import { type Contract, readContracts, readOnnx } from '../contract/contract.ts';
+import type { Contract } from '../contract/contract.ts';
 import { createDatabase } from '../database/database.ts';
 import { FolderInUseError } from '../database/folder-lock.ts';
 import { startEmbeddedModelServer } from '../embedded-model-server/embedded-model-server.ts';
@@ -9,6 +9,8 @@ import type { ServiceError } from '../errors.ts';
 import { describeFailure } from '../failure.ts';
 import { createLogger } from '../logger.ts';
 import { createModelGuard } from '../model-guard/model-guard.ts';
+import type { ModelVersions } from '../model-guard/model-versions.ts';
+import { describeUnusable, type OpenedVersions } from '../model-guard/open-model-versions.ts';
 import { judgePromotion, promotionCure } from '../model-guard/promotion.ts';
 import { createRegistryClient } from '../model-guard/registry-client.ts';
 import {
@@ -17,6 +19,7 @@ import {
   remoteAddress,
 } from '../model-server/model-server-client.ts';
 import { readSettings, type Settings } from '../settings.ts';
+import { lookAtVersions } from './look-at-versions.ts';
 import { cureOf } from './model-server-cure.ts';
 
 interface Finding {
@@ -59,24 +62,37 @@ export async function runDoctor(environment: NodeJS.ProcessEnv, print: (line: st
   if (!settings) return false;
   const known = settings;
 
-  let contracts: readonly Contract[] = [];
-  await report('contract', () => {
-    contracts = readContracts(known.contractFiles);
-    const [{ model, features, labels }] = contracts as [Contract];
-    const versions = contracts.map((one) => one.model.version ?? 'not known').join(', ');
-    const what = contracts.length === 1 ? 'version' : 'versions';
-    return ok(`${model.name}, ${what} ${versions}, ${features.length} features, ${labels.length} labels`);
+  let opened: OpenedVersions | undefined;
+  await report('contract', async () => {
+    opened = await lookAtVersions(known);
+    return describeVersions(opened);
   });
   await report('database', () => checkDatabase(known));
-  const [contract] = contracts;
-  if (contract) {
+  if (opened) {
+    const { versions } = opened;
+    const [contract] = versions.contracts() as [Contract];
     let answering = contract;
-    const isProved = await report('model server', () => checkModelServer(known, contracts, (one) => (answering = one)));
+    const isProved = await report('model server', () => checkModelServer(known, versions, (one) => (answering = one)));
     await report('registry', () => checkRegistry(known, answering, isProved));
     await report('clock', () => checkClock(known, contract));
   }
   await report('disk', () => checkDisk(known));
   return isWell;
+}
+
+function describeVersions({ versions, registryVersions }: OpenedVersions): Finding {
+  const contracts = versions.contracts();
+  const [{ model, features, labels }] = contracts as [Contract];
+  const numbers = contracts.map((one) => one.model.version ?? 'not known').join(', ');
+  const what = contracts.length === 1 ? 'version' : 'versions';
+  const where = registryVersions ? ' from the registry' : '';
+  const text = `${model.name}, ${what} ${numbers}${where}, ${features.length} features, ${labels.length} labels`;
+  const unusable = registryVersions?.state().unusable ?? [];
+  if (unusable.length === 0) return ok(text);
+  return note(
+    `${text}; ${unusable.map(describeUnusable).join('; ')}`,
+    'Log contract.json, and the ONNX copy that it names, to the run of that version, below contract/, as scripts.training does.',
+  );
 }
 
 async function checkDatabase({ database: { url, dataDir } }: Settings): Promise<Finding> {
@@ -108,14 +124,15 @@ async function checkDatabase({ database: { url, dataDir } }: Settings): Promise<
 
 async function checkModelServer(
   settings: Settings,
-  contracts: readonly Contract[],
+  versions: ModelVersions,
   onProved: (contract: Contract) => void,
 ): Promise<Finding> {
   const { remote } = settings.modelServer;
+  const contracts = versions.contracts();
   if (remote !== null) return proveModel(remoteAddress(remote), settings, contracts, onProved);
   const [contract] = contracts as [Contract];
   const embedded = await startEmbeddedModelServer({
-    onnx: readOnnx(contract, settings.contractFiles[0]),
+    onnx: versions.onnxOf(contract),
     featureNames: contract.features.map((feature) => feature.name),
   });
   try {
@@ -185,7 +202,11 @@ async function certificateDays({ url, ca, clientCertificate }: ModelServerAddres
   return promise.finally(() => socket.destroy());
 }
 
-async function checkRegistry({ registry }: Settings, { model }: Contract, isProved: boolean): Promise<Finding> {
+async function checkRegistry(
+  { registry, contractFiles }: Settings,
+  { model }: Contract,
+  isProved: boolean,
+): Promise<Finding> {
   if (registry === null) return ok('not set (MLFLOW_TRACKING_URI)');
   const modelName = registry.modelName ?? model.name;
   const client = createRegistryClient({ ...registry, modelName });
@@ -198,7 +219,10 @@ async function checkRegistry({ registry }: Settings, { model }: Contract, isProv
   const { state, reason } = judgePromotion({ live, contractVersion: model.version, guard });
   const run = `run ${live.runId ?? 'not known'}, F1 ${live.f1?.toFixed(3) ?? 'not known'}`;
   if (state === 'live') return ok(`${modelName} version ${live.version} is live, and calls prove it; ${run}`);
-  const cure = model.version === null ? 'Adopt it with --model-version, once you know it.' : promotionCure;
+  const cure =
+    model.version === null
+      ? 'Adopt it with --model-version, once you know it.'
+      : promotionCure({ followsRegistry: contractFiles === null });
   return note(`${modelName}: ${reason}; ${run}`, cure);
 }
 

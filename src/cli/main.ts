@@ -8,6 +8,7 @@ import { adopt, showContract } from './contract.ts';
 import { runDoctor } from './doctor.ts';
 import { describeFailure } from '../failure.ts';
 import { createKey, listKeys, revokeKey } from './keys.ts';
+import { addLabelCommand } from './label/label-command.ts';
 
 const wrongUse = 2;
 
@@ -16,6 +17,8 @@ const program = new Command('customer-labels')
   .description('Labels customers with the model that MLflow serves. Settings come from the environment or .env.')
   .version(packageJson.version)
   .exitOverride();
+
+addLabelCommand(program);
 
 program
   .command('doctor')
@@ -51,7 +54,7 @@ const contract = program.command('contract').description('what goes into the mod
 contract
   .command('show')
   .description('the contract in use')
-  .action(() => console.log(showContract(readSettings(process.env))));
+  .action(async () => console.log(await showContract(readSettings(process.env))));
 contract
   .command('adopt')
   .description('make a contract for a model that was registered without one, by asking the running model server')

@@ -43,6 +43,10 @@ export function buildFeatureSchemas(contract: Contract) {
 export function createFeatureParser(contract: Contract): ParseFeatures {
   const schemas = buildFeatureSchemas(contract);
   const names = contract.features.map((feature) => feature.name);
+  const isPlainlyAllowed = {
+    raw: contract.features.map(createQuickCheck),
+    standardized: contract.features.map(() => isFloat32),
+  };
 
   const checkByName = (features: object, scale: Scale, at: string): number[] | InputFault[] => {
     const parsed = schemas[scale].byName.safeParse(features);
@@ -59,8 +63,8 @@ export function createFeatureParser(contract: Contract): ParseFeatures {
   const checkOrdered = (features: unknown[], scale: Scale, at: string): number[] | InputFault[] => {
     const faults: InputFault[] = [];
     if (features.length !== names.length) faults.push({ pointer: at, code: 'feature_count', expected: names.length });
-    for (const [i, schema] of schemas[scale].ordered.entries())
-      if (i < features.length && !schema.safeParse(features[i]).success)
+    for (let i = 0; i < Math.min(features.length, names.length); i += 1)
+      if (!isPlainlyAllowed[scale][i]?.(features[i]) && !schemas[scale].ordered[i]?.safeParse(features[i]).success)
         faults.push(faultOf(i, features[i], at, false));
     return faults.length > 0 ? faults : (features as number[]);
   };
@@ -88,10 +92,13 @@ export function createFeatureParser(contract: Contract): ParseFeatures {
 
     const place = (i: number) => `${at}/${ordered ? i : escapePointer(names[i] as string)}`;
     const standardized = standardize(contract, checked);
-    const faults = standardized.flatMap((value, i): InputFault[] =>
-      Math.abs(value) > float32Max ? [{ pointer: place(i), code: 'out_of_float32' }] : [],
-    );
-    if (faults.length > 0) return { faults };
+    const tooLarge = (value: number) => Math.abs(value) > float32Max;
+    if (standardized.some(tooLarge))
+      return {
+        faults: standardized.flatMap((value, i): InputFault[] =>
+          tooLarge(value) ? [{ pointer: place(i), code: 'out_of_float32' }] : [],
+        ),
+      };
     return { vector: { given: checked, scale: 'raw', standardized, warnings: unusual(contract, checked, place) } };
   };
 }
@@ -117,6 +124,18 @@ function rawFeature(feature: Feature): z.ZodType<number> {
   });
 }
 
+function isFloat32(value: unknown): value is number {
+  return typeof value === 'number' && Math.abs(value) <= float32Max;
+}
+
+/** What `rawFeature` takes, at a tenth of its cost; a list has twelve million of them. It only ever says yes for zod. */
+function createQuickCheck({ allowed, type }: Feature): (value: unknown) => boolean {
+  if ('values' in allowed) return (value) => isFloat32(value) && allowed.values.includes(value);
+  const { minimum = -Infinity, maximum = Infinity } = allowed;
+  const isWhole = type === 'number' ? () => true : Number.isInteger;
+  return (value) => isFloat32(value) && value >= minimum && value <= maximum && isWhole(value);
+}
+
 function describeAllowed({ allowed, type }: Feature): string {
   if ('values' in allowed) return allowed.values.join(', ');
   const { minimum, maximum } = allowed;
@@ -140,12 +159,18 @@ function classify(value: unknown): InputFaultCode {
 }
 
 function unusual(contract: Contract, raw: number[], place: (index: number) => string): InputFault[] {
-  return contract.features.flatMap(({ trainingRange }, i): InputFault[] => {
+  const found: InputFault[] = [];
+  for (let i = 0; i < raw.length; i += 1) {
+    const range = contract.features[i]?.trainingRange ?? null;
     const value = raw[i] as number;
-    if (trainingRange === null || (value >= trainingRange.minimum && value <= trainingRange.maximum)) return [];
-    const expected = `${trainingRange.minimum} – ${trainingRange.maximum}`;
-    return [{ pointer: place(i), code: 'outside_training_range', expected }];
-  });
+    if (range !== null && (value < range.minimum || value > range.maximum))
+      found.push({
+        pointer: place(i),
+        code: 'outside_training_range',
+        expected: `${range.minimum} – ${range.maximum}`,
+      });
+  }
+  return found;
 }
 
 /** One token of a JSON pointer (RFC 6901). */

@@ -4,7 +4,7 @@ import { Migrator } from 'kysely/migration';
 import pg from 'pg';
 import type { Logger } from '../logger.ts';
 import { migrations } from './migrations.ts';
-import { openPGliteThread } from './pglite-thread.ts';
+import { openPGliteThread, type PGliteThread } from './pglite-thread.ts';
 import type { Schema } from './schema.ts';
 
 export type Queries = Kysely<Schema>;
@@ -14,6 +14,8 @@ export interface Database {
   kind: 'postgres' | 'pglite';
   /** Brings the tables up to date. @throws when the database is away or knows a newer version than this service. */
   migrate(): Promise<void>;
+  /** One statement with parameters, or several without, as the queue's library makes them. */
+  run(text: string, parameters?: unknown[]): Promise<{ rows: unknown[] }>;
   ping(): Promise<void>;
   /** What time it is where the database runs. */
   now(): Promise<Date>;
@@ -28,6 +30,8 @@ interface DatabaseOptions {
 const statementTimeoutMs = 10_000;
 const connectTimeoutMs = 3_000;
 const poolSize = 8;
+/** Writing 16,384 labels in one statement: compiling it took a tenth of the time, sorting on disk another. */
+const sessionOptions = '-c jit=off -c work_mem=32MB';
 
 /**
  * PostgreSQL when an address is given, else PGlite in `dataDir` (created when missing; `memory://` keeps nothing).
@@ -35,14 +39,13 @@ const poolSize = 8;
  */
 export function createDatabase({ settings, logger }: DatabaseOptions): Database {
   const kind = settings.url === null ? 'pglite' : 'postgres';
-  const dialect =
-    settings.url === null
-      ? new PGliteDialect({ pglite: () => openPGliteThread(settings.dataDir) })
-      : postgresDialect(settings.url, logger);
+  const { dialect, run } =
+    settings.url === null ? usePGlite(settings.dataDir) : usePostgres(openPool(settings.url, logger));
   const queries = new Kysely<Schema>({ dialect });
   return {
     queries,
     kind,
+    run,
     async migrate() {
       const provider = { getMigrations: async () => migrations };
       const { error } = await new Migrator({ db: queries, provider }).migrateToLatest();
@@ -59,7 +62,32 @@ export function createDatabase({ settings, logger }: DatabaseOptions): Database 
   };
 }
 
-function postgresDialect(url: string, logger: Logger) {
+function usePGlite(dataDir: string) {
+  let opened: Promise<PGliteThread> | undefined;
+  const open = () => (opened ??= openPGliteThread(dataDir));
+  return {
+    dialect: new PGliteDialect({ pglite: open }),
+    async run(text: string, parameters: unknown[] = []) {
+      const pglite = await open();
+      if (parameters.length === 0) return pglite.exec(text);
+      const { rows } = await pglite.query(text, parameters);
+      return { rows };
+    },
+  };
+}
+
+function usePostgres(pool: pg.Pool) {
+  return {
+    dialect: new PostgresDialect({ pool }),
+    async run(text: string, parameters: unknown[] = []) {
+      // Of several statements there are several results
+      const results = [await pool.query(text, parameters)].flat();
+      return { rows: results.flatMap(({ rows }) => rows as unknown[]) };
+    },
+  };
+}
+
+function openPool(url: string, logger: Logger) {
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -70,10 +98,13 @@ function postgresDialect(url: string, logger: Logger) {
     idle_in_transaction_session_timeout: statementTimeoutMs,
     keepAlive: true,
     application_name: 'customer-labels',
+    options: sessionOptions,
   });
   // Without a listener, an idle connection that breaks would end the process.
   pool.on('error', (error) => logger.warn({ err: error }, 'database connection lost'));
-  return new PostgresDialect({ pool });
+  // So would one that breaks in use: its query hears of the first error, nobody of what follows (EPIPE).
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
 }
 
 /**

@@ -7,13 +7,18 @@ import type { PGliteReply, PGliteRequest } from './pglite-worker.ts';
 /** The part of PGlite that kysely speaks to. */
 type PGliteLike = Exclude<PGliteDialectConfig['pglite'], (...args: never[]) => unknown>;
 
+export type PGliteThread = PGliteLike & {
+  /** Several statements without parameters, with nothing of others in between; the rows of all of them. */
+  exec(sql: string): Promise<{ rows: unknown[] }>;
+};
+
 /**
  * PGlite in a worker thread: a query computes for milliseconds, and on the main thread would hold every request.
  * One connection: a transaction keeps the others waiting until it ends.
  * @param dataDir a folder, made when missing and locked while open, or `memory://`.
  * @throws FolderInUseError
  */
-export async function openPGliteThread(dataDir: string): Promise<PGliteLike> {
+export async function openPGliteThread(dataDir: string): Promise<PGliteThread> {
   const unlock = dataDir === 'memory://' ? () => {} : lockFolder(dataDir);
   const worker = new Worker(new URL('./pglite-worker.ts', import.meta.url), {
     workerData: dataDir,
@@ -59,11 +64,12 @@ export async function openPGliteThread(dataDir: string): Promise<PGliteLike> {
 
   const run = <T>(sql: string, parameters: unknown[] = []) => ask<T>({ sql, parameters });
 
-  const pglite: PGliteLike = {
+  const pglite: PGliteThread = {
     closed: false,
     ready: true,
     waitReady: Promise.resolve(),
     query: (sql, parameters) => exclusively(() => run(sql, parameters)),
+    exec: (sql) => exclusively(() => ask({ sql, parameters: null })),
     transaction: (work) =>
       exclusively(async () => {
         await run('BEGIN');

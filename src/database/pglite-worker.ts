@@ -8,7 +8,8 @@ export interface PGliteRequest {
   id: number;
   /** null closes the database and ends the thread. */
   sql: string | null;
-  parameters: unknown[];
+  /** null: several statements may stand in `sql`, and the rows of all are given back. */
+  parameters: unknown[] | null;
 }
 
 export interface PGliteReply {
@@ -30,11 +31,29 @@ parentPort?.on('message', ({ id, sql, parameters }: PGliteRequest) => {
     });
     return;
   }
-  pglite.query(sql, parameters).then(
-    ({ rows, affectedRows, fields }) => parentPort?.postMessage({ id, result: { rows, affectedRows, fields } }),
+  run(sql, parameters).then(
+    (result) => parentPort?.postMessage({ id, result } satisfies PGliteReply),
     (error: Error & { code?: string }) =>
       parentPort?.postMessage({ id, error: { message: error.message, code: error.code } } satisfies PGliteReply),
   );
 });
+
+/** The type of a list of numbers; they come written already, as the text or the bytes of an array. */
+const float8ArrayOid = 1022;
+const serializers = { [float8ArrayOid]: (written: string | Uint8Array) => written as string };
+
+async function run(sql: string, parameters: unknown[] | null) {
+  if (parameters !== null) {
+    const { rows, affectedRows, fields } = await pglite.query(sql, parameters, { serializers });
+    return { rows, affectedRows, fields };
+  }
+  try {
+    return { rows: (await pglite.exec(sql)).flatMap(({ rows }) => rows) };
+  } catch (error) {
+    // There is one connection: a transaction that these statements began must not be left to the next ones
+    await pglite.exec('ROLLBACK');
+    throw error;
+  }
+}
 
 parentPort?.postMessage('ready');

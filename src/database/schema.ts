@@ -20,7 +20,47 @@ interface LabelColumns {
 
 export type LabelRow = Selectable<LabelColumns>;
 
+interface BatchColumns {
+  id: string;
+  state: string;
+  reason: string | null;
+  idempotency_key: string | null;
+  content_hash: Uint8Array | null;
+  plan: ColumnType<unknown, string | null, string | null>;
+  report: ColumnType<unknown, string | null, string | null>;
+  row_count: Generated<number>;
+  /** Known at the end. */
+  duplicate_count: number | null;
+  /** Written after the end. */
+  totals: ColumnType<unknown, string | null, string | null>;
+  created_at: Date;
+  touched_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+}
+
+interface ChunkColumns {
+  batch_id: string;
+  number: number;
+  first_line: number;
+  first_row: number;
+  line_count: number;
+  row_count: number;
+  body: Uint8Array;
+  attempt: string | null;
+  done_at: Date | null;
+  is_given_up: Generated<boolean>;
+  labelled: Generated<number>;
+  rejected: Generated<number>;
+  versions: ColumnType<unknown, string | null, string | null>;
+  errors: ColumnType<unknown, string | null, string | null>;
+  result: Uint8Array | null;
+  customer_hashes: Uint8Array | null;
+}
+
 export interface Schema {
+  batches: BatchColumns;
+  batch_chunks: ChunkColumns;
   contracts: { id: Generated<number>; fingerprint: string; body: ColumnType<unknown, string, never> };
   current_labels: LabelColumns;
   label_history: LabelColumns;

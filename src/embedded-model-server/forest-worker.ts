@@ -2,7 +2,8 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import { generate } from 'selfsigned';
-import { createForest } from './forest.ts';
+import { predictForest } from '../model-copy/forest.ts';
+import { readOnnxForest } from '../model-copy/read-onnx-forest.ts';
 import { createMlflowHandler } from './mlflow-handler.ts';
 
 export interface ForestWorkerData {
@@ -20,7 +21,8 @@ const dayMs = 86_400_000;
 const certificateDays = 3_650;
 
 const { onnx, featureNames } = workerData as ForestWorkerData;
-const forest = await createForest(onnx);
+const forest = readOnnxForest(onnx);
+const predict = (vectors: readonly (readonly number[])[]) => predictForest(forest, vectors).labels;
 const { cert, private: key } = await generate(
   [{ name: 'commonName', value: 'customer-labels embedded model server' }],
   {
@@ -31,13 +33,13 @@ const { cert, private: key } = await generate(
   },
 );
 
-const server = createServer({ cert, key, keepAliveTimeout: 65_000 }, createMlflowHandler({ forest, featureNames }));
+const server = createServer({ cert, key, keepAliveTimeout: 65_000 }, createMlflowHandler({ predict, featureNames }));
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as AddressInfo;
   parentPort?.postMessage({ port, ca: cert } satisfies ForestWorkerReady);
 });
 
 parentPort?.once('message', () => {
-  server.close(() => void forest.close());
+  server.close();
   server.closeIdleConnections();
 });

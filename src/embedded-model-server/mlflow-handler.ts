@@ -1,23 +1,29 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { LabelCode } from '../contract/contract.ts';
 import {
   formatPredictions,
   InvocationError,
   mlflowProtocolVersion,
   parseInvocation,
 } from '../model-server/scoring-protocol.ts';
-import type { Forest } from './forest.ts';
 
 const maxBodyBytes = 64 * 1024 * 1024;
 
+interface MlflowHandlerOptions {
+  /** Labels of standardised vectors, in order. */
+  predict(vectors: readonly (readonly number[])[]): LabelCode[];
+  featureNames: string[];
+}
+
 /** MLflow's scoring routes: /ping, /health, /version and /invocations, with MLflow's statuses and error shape. */
-export function createMlflowHandler({ forest, featureNames }: { forest: Forest; featureNames: string[] }) {
+export function createMlflowHandler({ predict, featureNames }: MlflowHandlerOptions) {
   async function invocations(request: IncomingMessage, response: ServerResponse) {
     if (request.method !== 'POST') return send(response, 405, 'Method Not Allowed', 'text/plain');
     if (!/^application\/json\s*(;\s*charset=utf-8\s*)?$/i.test(request.headers['content-type'] ?? ''))
       return send(response, 415, 'The content type must be application/json', 'text/plain');
     try {
       const vectors = parseInvocation(await readJson(request), featureNames);
-      send(response, 200, formatPredictions(await forest.predict(vectors)));
+      send(response, 200, formatPredictions(predict(vectors)));
     } catch (error) {
       const known = error instanceof InvocationError;
       const body = known

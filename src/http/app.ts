@@ -41,7 +41,7 @@ export function createApp(options: AppOptions): Express {
   app.use(dataHeaders(isHttps));
 
   for (const route of routes) {
-    const body = route.jsonBodyLimitBytes === undefined ? [] : readJsonBody(route.jsonBodyLimitBytes);
+    const body = route.jsonBodyLimitBytes === undefined ? [] : [readJsonBody(route.jsonBodyLimitBytes)];
     const gate = route.isAlwaysOn ? [] : [refuseUntil(options.isOn)];
     app[route.method](route.path, remember(route), ...gate, options.authorize(route), ...body, (request, response) =>
       route.handle(request, response),

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { refuseBrokenRequest } from './refuse-broken-request.ts';
@@ -20,6 +20,7 @@ interface HttpServerOptions {
 }
 
 const requestTimeoutMs = 30_000;
+const silenceMs = 60_000;
 const headersTimeoutMs = 10_000;
 /** GET /v1/labels takes 500 ids, and an ERP's may well have 36 characters. */
 const maxHeaderBytes = 32 * 1024;
@@ -27,9 +28,28 @@ const checkConnectionsEveryMs = 1_000;
 const drainTimeoutMs = 15_000;
 const idleSweepMs = 100;
 
+const unhurried = new WeakSet<IncomingMessage>();
+
+/** Lets a body come in for as long as it comes: only silence ends it. */
+export function letTakeItsTime(request: IncomingMessage): void {
+  unhurried.add(request);
+  request.setTimeout(silenceMs);
+}
+
+/** Refuses a body that is not there in time. */
+function hurry(request: IncomingMessage) {
+  const timer = setTimeout(() => {
+    if (request.complete || unhurried.has(request)) return;
+    const error = Object.assign(new Error('the body is too slow'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+    refuseBrokenRequest(error, request.socket);
+  }, requestTimeoutMs).unref();
+  request.once('end', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+}
+
 export function createServer({ handler, host, port, tls }: HttpServerOptions): HttpServer {
   const limits = {
-    requestTimeout: requestTimeoutMs,
+    // Of each request on its own: a list takes its time
+    requestTimeout: 0,
     headersTimeout: headersTimeoutMs,
     connectionsCheckingInterval: checkConnectionsEveryMs,
     keepAliveTimeout: 65_000,
@@ -38,6 +58,7 @@ export function createServer({ handler, host, port, tls }: HttpServerOptions): H
   let closing = false;
   const listener: RequestListener = (request, response) => {
     if (closing) response.setHeader('Connection', 'close');
+    hurry(request);
     handler(request, response);
   };
   const server: Server = tls

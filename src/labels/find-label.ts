@@ -1,5 +1,6 @@
 import { createMicroBatcher } from '../model-server/micro-batcher.ts';
-import type { LabelStore, StoredLabel } from './label-store.ts';
+import type { LabelStore } from './label-store.ts';
+import type { StoredLabel } from './labelling.ts';
 
 /** The current label of one customer. Look-ups that wait for the database go to it together. */
 export type FindLabel = (customerId: string, left: AbortSignal) => Promise<StoredLabel | undefined>;

@@ -1,4 +1,5 @@
 import type { Contract } from '../contract/contract.ts';
+import { perContract } from '../contract/per-contract.ts';
 import { errorTable, ServiceError } from '../errors.ts';
 import { answer, body, json, problems } from '../http/operation.ts';
 import { contextOf } from '../http/request-context.ts';
@@ -26,29 +27,32 @@ const mlflowCodes: Record<number, string> = {
 };
 
 /** MLflow's scoring protocol, so that a caller written for it needs only a new address. Nothing is stored. */
-export function createInvocationRoutes(options: { contract: Contract; labelCustomers: LabelCustomers }): Route[] {
+export function createInvocationRoutes(options: { contract(): Contract; labelCustomers: LabelCustomers }): Route[] {
   const { contract, labelCustomers } = options;
-  const schemas = buildRequestSchemas(contract);
-  const featureNames = contract.features.map((feature) => feature.name);
+  const schemasOf = perContract(buildRequestSchemas);
 
   const invocations: Route = {
     method: 'post',
     path: '/invocations',
     jsonBodyLimitBytes: bodyBytes,
-    operation: {
-      operationId: 'invoke',
-      summary: "MLflow's scoring protocol: standardised vectors in, labels out",
-      requestBody: body(schemas.invocation),
-      responses: {
-        200: answer('One prediction a row.', schemas.predictions),
-        ...mlflowErrors(400, 401, 403, 413, 415, 502, 503, 504),
-      },
+    get operation() {
+      const schemas = schemasOf(contract());
+      return {
+        operationId: 'invoke',
+        summary: "MLflow's scoring protocol: standardised vectors in, labels out",
+        requestBody: body(schemas.invocation),
+        responses: {
+          200: answer('One prediction a row.', schemas.predictions),
+          ...mlflowErrors(400, 401, 403, 413, 415, 502, 503, 504),
+        },
+      };
     },
     formatError: (error, locale) => ({
       error_code: mlflowCodes[error.status] ?? 'INTERNAL_ERROR',
       message: error.cause instanceof InvocationError ? error.cause.message : errorTable[error.code].title[locale],
     }),
     async handle(request, response) {
+      const featureNames = contract().features.map((feature) => feature.name);
       const vectors = parse(request.body, featureNames);
       const predictions = await labelCustomers.vectors(vectors, contextOf(response).left);
       response.set('Content-Type', 'application/json').send(Buffer.from(formatPredictions(predictions)));

@@ -1,5 +1,5 @@
 import type { StoredContract } from './contract-store.ts';
-import type { Labelling } from './label-store.ts';
+import type { Labelling } from './labelling.ts';
 
 type Made = Pick<Labelling, 'inputs' | 'scale' | 'label' | 'modelName' | 'modelVersion' | 'contractId'> &
   Pick<StoredContract, 'features'>;

@@ -3,9 +3,12 @@ import type { Contract, LabelCode } from '../contract/contract.ts';
 import type { FeatureVector } from '../contract/feature-vector.ts';
 import { type InputFault, ServiceError, toServiceError } from '../errors.ts';
 import { createMicroBatcher, type MicroBatcher } from '../model-server/micro-batcher.ts';
+import type { ModelGuard } from '../model-guard/model-guard.ts';
 import type { ContractStore } from './contract-store.ts';
 import { parseCustomer, parseFeaturesBody } from './given-customer.ts';
-import type { Labelling, LabelStore, StoredLabel } from './label-store.ts';
+import { createLabelInOutage, reserveMs } from './label-in-outage.ts';
+import type { LabelStore } from './label-store.ts';
+import type { KeptLabelling, Labelling, StoredLabel } from './labelling.ts';
 import {
   attempt,
   createReading,
@@ -38,6 +41,14 @@ export interface LabelCustomers {
   many(customers: readonly unknown[], arrival: Arrival): Promise<Verdict[]>;
   /** Labels of standardised vectors that belong to no customer; nothing is stored. */
   vectors(vectors: readonly (readonly number[])[], left: AbortSignal): Promise<LabelCode[]>;
+  /**
+   * Labels customers once more from their stored inputs, by the model server alone.
+   * @returns how many were; inputs that the version which answers now does not take keep their label.
+   * @throws ServiceError as many() does.
+   */
+  again(labels: readonly StoredLabel[], left: AbortSignal): Promise<number>;
+  /** Whether anybody asked within so many ms. */
+  wasAskedWithin(ms: number): boolean;
   /** Rows that wait for the model server and for the database. */
   waiting(): number;
   close(): Promise<void>;
@@ -45,8 +56,12 @@ export interface LabelCustomers {
 
 interface LabelCustomersOptions extends ScoringOptions {
   labels: Pick<LabelStore, 'write'>;
-  contracts: Pick<ContractStore, 'idOf'>;
-  source: Labelling['source'];
+  contracts: ContractStore;
+  guard: Pick<ModelGuard, 'expected' | 'lastProved' | 'score' | 'prove'>;
+  /** Whether the copy of the version proved last labels while the model server is away. */
+  hasFallback: boolean;
+  /** It labelled a customer. */
+  onFallback(): void;
   onLabelled(label: Labelling): void;
 }
 
@@ -56,15 +71,22 @@ const maxRowsPerWrite = 2_000;
 
 /** Features in, a proved and stored label out. Customers of different callers share calls and writes. */
 export function createLabelCustomers(options: LabelCustomersOptions): LabelCustomers {
-  const { guard, limits } = options;
-  const scoring = createScoring(options);
-  const storing: MicroBatcher<Labelling, { labelledAt: Date; confirmedAt: Date }> = createMicroBatcher({
+  const { guard, copies, hasFallback } = options;
+  const { timeoutMs } = options.limits;
+  const limits = { ...options.limits, timeoutMs: hasFallback ? timeoutMs - reserveMs(timeoutMs) : timeoutMs };
+  const scoring = createScoring({ ...options, limits });
+  const answering = hasFallback
+    ? createLabelInOutage({ scoring, guard, copies, onFallback: options.onFallback })
+    : scoring;
+  const storing: MicroBatcher<Labelling, KeptLabelling> = createMicroBatcher({
     process: async (labellings) => (await options.labels.write(labellings)).map((answer) => ({ answer })),
     maxRows: maxRowsPerWrite,
     maxInFlight: 1,
     maxQueued: Infinity,
-    timeoutMs: limits.timeoutMs,
+    timeoutMs,
   });
+
+  let lastAskedAt = -Infinity;
 
   async function store(customerId: string, score: Score, receivedAt: Date): Promise<NewLabel> {
     const { contract, vector } = score;
@@ -76,31 +98,33 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
       label: String(score.code),
       modelName: contract.model.name,
       modelVersion: contract.model.version,
-      source: options.source,
+      source: score.source,
       probability: score.probability,
       receivedAt,
       labelledAt: score.labelledAt,
     };
     const [stored] = storing.submit([labelling]);
-    const times = await (stored as Promise<{ labelledAt: Date; confirmedAt: Date }>);
+    const kept = await (stored as Promise<KeptLabelling>);
     options.onLabelled(labelling);
-    return { ...labelling, ...times, contract, warnings: vector.warnings };
+    return { ...labelling, ...kept, contract, warnings: vector.warnings };
   }
 
   return {
     async one(id, body, { receivedAt, left }) {
-      const [score] = scoring.submit([createReading(guard, (parse) => parseFeaturesBody(body, parse))], left);
+      lastAskedAt = performance.now();
+      const [score] = answering.submit([createReading(guard, (parse) => parseFeaturesBody(body, parse))], left);
       return store(id, await (score as Promise<Score>), receivedAt);
     },
 
     async many(customers, { receivedAt, left }) {
+      lastAskedAt = performance.now();
       const accepted: ReturnType<typeof attempt<Reading>>[] = [];
       for (const [i, one] of customers.entries()) {
         if (i % rowsPerTurn === rowsPerTurn - 1) await nextTurn();
         accepted.push(attempt(() => createReading(guard, (parse) => parseCustomer(one, parse, `#/customers/${i}`))));
       }
       const readings = accepted.flatMap((one) => ('value' in one ? [one.value] : []));
-      const scores = scoring.submit(readings, left).values();
+      const scores = answering.submit(readings, left).values();
       const verdicts = await Promise.all(
         accepted.map(async (one, i): Promise<Verdict> => {
           const customerId = idOf(customers[i]);
@@ -119,6 +143,7 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
     },
 
     async vectors(vectors, left) {
+      lastAskedAt = performance.now();
       const readings = vectors.map((vector): Reading => {
         const read: FeatureVector = {
           given: [...vector],
@@ -128,10 +153,34 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
         };
         return () => read;
       });
-      const scores = await Promise.all(scoring.submit(readings, left));
+      const scores = await Promise.all(answering.submit(readings, left));
       return scores.map((score) => score.code);
     },
 
+    async again(labels, left) {
+      const given = await Promise.all(
+        labels.map(async ({ inputs, scale, contractId }) => {
+          const { features } = await options.contracts.byId(contractId);
+          return { features: Object.fromEntries(features.map(({ name }, i) => [name, inputs[i]])), scale };
+        }),
+      );
+      const accepted = given.flatMap((body, i) => {
+        const reading = attempt(() => createReading(guard, (parse) => parseFeaturesBody(body, parse)));
+        return 'value' in reading ? [{ label: labels[i] as StoredLabel, reading: reading.value }] : [];
+      });
+      const scores = scoring.submit(
+        accepted.map(({ reading }) => reading),
+        left,
+      );
+      await Promise.all(
+        accepted.map(async ({ label }, i) =>
+          store(label.customerId, await (scores[i] as Promise<Score>), label.receivedAt),
+        ),
+      );
+      return accepted.length;
+    },
+
+    wasAskedWithin: (ms) => performance.now() - lastAskedAt < ms,
     waiting: () => scoring.waiting + storing.waiting,
 
     async close() {

@@ -1,23 +1,24 @@
 import * as z from 'zod';
 import type { Contract } from '../contract/contract.ts';
-import { type InputFault, ServiceError } from '../errors.ts';
+import { perContract } from '../contract/per-contract.ts';
 import { answer, plainTextPattern, problems } from '../http/operation.ts';
 import { contextOf } from '../http/request-context.ts';
+import { readCursor, writeCursor } from '../http/page-cursor.ts';
+import { parseQuery } from '../http/parse-query.ts';
 import type { Route } from '../http/route.ts';
 import type { Locale } from '../locale.ts';
 import type { ContractStore, StoredContract } from './contract-store.ts';
 import { isPlainText } from '../plain-text.ts';
 import { isCustomerId } from './given-customer.ts';
-import type { LabelQueryStore } from './label-query-store.ts';
+import { type LabelPage, labelSorts, type LabelQueryStore } from './label-query-store.ts';
 import { customerIdOf } from './label-routes.ts';
 import { customerIdSchema, historyPageSchema, labelPageSchema } from './label-schemas.ts';
-import type { StoredLabel } from './label-store.ts';
+import type { StoredLabel } from './labelling.ts';
 import { describeLabel, type FreshnessRule } from './label-view.ts';
 import { changeSince } from './label-change.ts';
-import { readCursor, writeCursor } from './page-cursor.ts';
 
 interface LabelQueryRoutesOptions {
-  contract: Contract;
+  contract(): Contract;
   labels: LabelQueryStore;
   contracts: Pick<ContractStore, 'byId'>;
   freshness(): FreshnessRule;
@@ -55,14 +56,13 @@ const commaListOf = (maxItems: number) => ({
 
 /** Many labels: a customer's history, and the current labels for the ERP's lists. */
 export function createLabelQueryRoutes({ contract, labels, contracts, freshness }: LabelQueryRoutesOptions): Route[] {
-  const listQuery = pageQuery('list-cursor').extend({
+  const anyListQuery = pageQuery('list-cursor').extend({
     customerIds: z
       .string()
       .transform((text) => text.split(','))
       .pipe(z.array(z.string().refine(isCustomerId)).max(maxIds))
       .optional()
       .meta({ description: `Comma list of at most ${maxIds} ids.`, param: commaList, override: commaListOf(maxIds) }),
-    label: z.enum(contract.labels.flatMap(({ code, name }) => [String(code), name])).optional(),
     version: z
       .string()
       .max(64)
@@ -74,8 +74,13 @@ export function createLabelQueryRoutes({ contract, labels, contracts, freshness 
       description: 'Labelled at this time or later; from 1970 on.',
       override: { allOf: [{ pattern: from1970.source }] },
     }),
-    sort: z.enum(['customerId', 'labelledAt', '-labelledAt']).default('customerId'),
+    sort: z.enum(labelSorts).default('customerId').meta({
+      description: '`-` is descending. By probability, labels without one come last in both directions.',
+    }),
   });
+  const listQuery = perContract(({ labels: kinds }) =>
+    anyListQuery.extend({ label: z.enum(kinds.flatMap(({ code, name }) => [String(code), name])).optional() }),
+  );
 
   async function describe(label: StoredLabel, locale: Locale, rule: FreshnessRule) {
     return describeLabel(label, { contract: await contracts.byId(label.contractId), locale, freshness: rule });
@@ -124,33 +129,41 @@ export function createLabelQueryRoutes({ contract, labels, contracts, freshness 
   const list: Route = {
     method: 'get',
     path: '/v1/labels',
-    operation: {
-      operationId: 'listLabels',
-      summary: 'Current labels of many customers',
-      requestParams: { query: listQuery },
-      responses: { 200: answer('A page of labels.', labelPageSchema), ...problems(422, 503) },
+    get operation() {
+      return {
+        operationId: 'listLabels',
+        summary: 'Current labels of many customers',
+        requestParams: { query: listQuery(contract()) },
+        responses: { 200: answer('A page of labels.', labelPageSchema), ...problems(422, 503) },
+      };
     },
     async handle(request, response) {
-      const { stale, since, label, ...query } = parseQuery(listQuery, request.query);
-      const after = readCursor(query.cursor, listCursor);
+      const expected = contract();
+      const { stale, since, label, ...query } = parseQuery(listQuery(expected), request.query);
+      const after = readCursor(query.cursor, listCursors[query.sort]);
       const rule = freshness();
       const found = await labels.list(
         {
           customerIds: query.customerIds,
           version: query.version,
-          label: label && String(contract.labels.find(({ name }) => name === label)?.code ?? label),
+          label: label && String(expected.labels.find(({ name }) => name === label)?.code ?? label),
           since: since === undefined ? undefined : new Date(since),
           stale: stale === undefined ? undefined : { ...rule, is: stale === 'true' },
         },
         {
           sort: query.sort,
           limit: query.limit,
-          ...(after && { after: { labelledAt: new Date(after.labelledAt), customerId: after.customerId } }),
+          ...(after && { after: { ...after, labelledAt: new Date(after.labelledAt) } }),
         },
       );
       const last = found.length === query.limit ? found.at(-1) : undefined;
       const next = last
-        ? writeCursor({ labelledAt: last.labelledAt.toISOString(), customerId: last.customerId })
+        ? writeCursor({
+            sort: query.sort,
+            customerId: last.customerId,
+            labelledAt: last.labelledAt.toISOString(),
+            probability: last.probability,
+          })
         : null;
       const { locale } = contextOf(response);
       response.json({ labels: await Promise.all(found.map((one) => describe(one, locale, rule))), next });
@@ -161,20 +174,15 @@ export function createLabelQueryRoutes({ contract, labels, contracts, freshness 
 }
 
 const historyCursor = z.strictObject({ receivedAt: instant, id: z.string().regex(/^\d{1,18}$/) });
-const listCursor = z.strictObject({ labelledAt: instant, customerId: z.string().refine(isCustomerId) });
-
-/** @throws ServiceError invalid_request naming each parameter that is not understood, repeated ones included. */
-function parseQuery<T extends z.ZodType>(schema: T, query: unknown): z.output<T> {
-  const parsed = schema.safeParse({ ...(query as object) });
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.flatMap((issue): InputFault[] =>
-    issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ pointer: `#/query/${key}`, code: 'unknown_field' }))
-      : [{ pointer: `#/query/${String(issue.path[0])}`, code: 'invalid_value', expected: allowedIn(issue) }],
-  );
-  throw new ServiceError('invalid_request', { faults });
-}
-
-function allowedIn(issue: z.core.$ZodIssue): string {
-  return issue.code === 'invalid_value' ? issue.values.join(', ') : '/openapi.json';
-}
+/** A place in one order means nothing in another. */
+const listCursor = (sort: LabelPage['sort']) =>
+  z.strictObject({
+    sort: z.literal(sort),
+    customerId: z.string().refine(isCustomerId),
+    labelledAt: instant,
+    probability: z.number().nullable(),
+  });
+const listCursors = Object.fromEntries(labelSorts.map((sort) => [sort, listCursor(sort)])) as Record<
+  LabelPage['sort'],
+  ReturnType<typeof listCursor>
+>;

@@ -1,19 +1,30 @@
-import { type Expression, type SqlBool, sql } from 'kysely';
+import { type Expression, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Queries } from '../database/database.ts';
-import { type StoredLabel, toStoredLabel } from './label-store.ts';
+import type { LabelRow, Schema } from '../database/schema.ts';
+import { toStoredLabel } from './label-store.ts';
+import type { StoredLabel } from './labelling.ts';
 import type { FreshnessRule } from './label-view.ts';
 
 export interface LabelFilter {
   customerIds?: string[] | undefined;
   label?: string | undefined;
   version?: string | undefined;
+  source?: StoredLabel['source'];
   /** Labelled at this time or later. */
   since?: Date | undefined;
   /** Labels that are stale by this rule, or those that are not. */
   stale?: (FreshnessRule & { is: boolean }) | undefined;
 }
 
-export type LabelSort = 'customerId' | 'labelledAt' | '-labelledAt';
+export const labelSorts = ['customerId', 'labelledAt', '-labelledAt', 'probability', '-probability'] as const;
+
+export interface LabelPage {
+  /** `-` is descending; among equals by customer id, the same way. Without a probability a label is last either way. */
+  sort: (typeof labelSorts)[number];
+  limit: number;
+  /** The last row of the page before. */
+  after?: Pick<StoredLabel, 'customerId' | 'labelledAt' | 'probability'>;
+}
 
 export interface LabelQueryStore {
   /** A customer's labels, newest first by when their features were received, from after `after`. */
@@ -22,10 +33,16 @@ export interface LabelQueryStore {
     page: { limit: number; after?: { receivedAt: Date; id: string } },
   ): Promise<StoredLabel[]>;
   /** Current labels of many customers, from after the row `after`. */
-  list(
-    filter: LabelFilter,
-    page: { sort: LabelSort; limit: number; after?: { labelledAt: Date; customerId: string } },
-  ): Promise<StoredLabel[]>;
+  list(filter: LabelFilter, page: LabelPage): Promise<StoredLabel[]>;
+  /** Ids of customers whose label is stale, in their order, from after `after`: no row is read but for its id. */
+  staleIds(rule: FreshnessRule, page: { limit: number; after: string | undefined }): Promise<PackedIds>;
+}
+
+/** Customers' ids as they come out of the database: an array as JSON, which need not be read here. */
+export interface PackedIds {
+  json: string;
+  count: number;
+  last: string | null;
 }
 
 export function createLabelQueryStore(queries: Queries): LabelQueryStore {
@@ -48,33 +65,90 @@ export function createLabelQueryStore(queries: Queries): LabelQueryStore {
       return rows.map(toStoredLabel);
     },
 
-    async list(filter, { sort, limit, after }) {
-      const byTime = sort !== 'customerId';
-      const direction = sort === '-labelledAt' ? 'desc' : 'asc';
-      let query = queries
-        .selectFrom('current_labels')
-        .selectAll()
-        .where((eb) => eb.and(conditions(filter)));
-      if (byTime) query = query.orderBy('labelled_at', direction);
-      query = query.orderBy('customer_id', direction).limit(limit);
-      if (after) {
-        const beyond = sql.raw(direction === 'desc' ? '<' : '>');
-        query = query.where(
-          byTime
-            ? sql<SqlBool>`(labelled_at, customer_id) ${beyond} (${after.labelledAt}::timestamptz, ${after.customerId})`
-            : sql<SqlBool>`customer_id > ${after.customerId}`,
-        );
-      }
-      return (await query.execute()).map(toStoredLabel);
+    async list(filter, page) {
+      const matching = () =>
+        queries
+          .selectFrom('current_labels')
+          .selectAll()
+          .where((eb) => eb.and(conditions(filter)));
+      const isByProbability = page.sort === 'probability' || page.sort === '-probability';
+      const rows = await (
+        isByProbability ? byProbability(queries, matching, page) : sorted(matching(), page)
+      ).execute();
+      return rows.map(toStoredLabel);
+    },
+
+    async staleIds(rule, { limit, after }) {
+      const { rows } = await sql<PackedIds>`
+        SELECT coalesce(json_agg(customer_id ORDER BY customer_id), '[]')::text AS json, count(*)::int AS count,
+          max(customer_id) AS last
+        FROM (
+          SELECT customer_id FROM current_labels
+          WHERE ${isStale(rule)} AND ${after === undefined ? sql`true` : sql`customer_id > ${after}`}
+          ORDER BY customer_id LIMIT ${limit}::int
+        ) AS page`.execute(queries);
+      return rows[0] as PackedIds;
     },
   };
 }
 
-function conditions({ customerIds, label, version, since, stale }: LabelFilter): Expression<SqlBool>[] {
+type LabelQuery = SelectQueryBuilder<Schema, 'current_labels', LabelRow>;
+
+function sorted(matching: LabelQuery, { sort, limit, after }: LabelPage) {
+  const byTime = sort !== 'customerId';
+  const { direction, beyond } = directionOf(sort);
+  const query = byTime ? matching.orderBy('labelled_at', direction) : matching;
+  return query
+    .orderBy('customer_id', direction)
+    .limit(limit)
+    .$if(after !== undefined, (rest) =>
+      rest.where(
+        byTime
+          ? sql<SqlBool>`(labelled_at, customer_id) ${beyond} (${after?.labelledAt}::timestamptz, ${after?.customerId})`
+          : sql<SqlBool>`customer_id > ${after?.customerId}`,
+      ),
+    );
+}
+
+/**
+ * One index read in either direction would put the labels without a probability first in one of them, so the two parts
+ * are read by themselves, each from its place in the index (docs/decisions/0014).
+ */
+function byProbability(queries: Queries, matching: () => LabelQuery, { sort, limit, after }: LabelPage) {
+  const { direction, beyond } = directionOf(sort);
+  const part = (condition: Expression<SqlBool>) => {
+    const rows = matching().where(condition).orderBy('probability', direction).orderBy('customer_id', direction);
+    return queries.selectFrom(rows.limit(limit).as('part')).selectAll();
+  };
+  const isInLastPart = after?.probability === null;
+  const without = part(
+    isInLastPart
+      ? sql<SqlBool>`probability IS NULL AND customer_id ${beyond} ${after.customerId}`
+      : sql<SqlBool>`probability IS NULL`,
+  );
+  const known = part(
+    after
+      ? sql<SqlBool>`(probability, customer_id) ${beyond} (${after.probability}::float8, ${after.customerId})`
+      : sql<SqlBool>`probability IS NOT NULL`,
+  );
+  return (isInLastPart ? without : known.unionAll(without))
+    .orderBy('probability', (order) => order[direction]().nullsLast())
+    .orderBy('customer_id', direction)
+    .limit(limit);
+}
+
+function directionOf(sort: LabelPage['sort']) {
+  return sort.startsWith('-')
+    ? ({ direction: 'desc', beyond: sql.raw('<') } as const)
+    : ({ direction: 'asc', beyond: sql.raw('>') } as const);
+}
+
+function conditions({ customerIds, label, version, source, since, stale }: LabelFilter): Expression<SqlBool>[] {
   const found: Expression<SqlBool>[] = [];
   if (customerIds) found.push(sql<SqlBool>`customer_id = ANY(${customerIds}::text[])`);
   if (label !== undefined) found.push(sql<SqlBool>`label = ${label}`);
   if (version !== undefined) found.push(sql<SqlBool>`model_version = ${version}`);
+  if (source !== undefined) found.push(sql<SqlBool>`source = ${source}`);
   if (since) found.push(sql<SqlBool>`labelled_at >= ${since}::timestamptz`);
   if (stale) found.push(stale.is ? isStale(stale) : sql<SqlBool>`NOT (${isStale(stale)})`);
   return found;

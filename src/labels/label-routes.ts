@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Contract } from '../contract/contract.ts';
+import { perContract } from '../contract/per-contract.ts';
 import { describeFault, ServiceError } from '../errors.ts';
 import { answer, body, problems } from '../http/operation.ts';
 import { contextOf } from '../http/request-context.ts';
@@ -12,7 +13,7 @@ import { buildRequestSchemas, customerIdSchema, labelSchema, maxCustomers } from
 import { describeLabel, type FreshnessRule } from './label-view.ts';
 
 interface LabelRoutesOptions {
-  contract: Contract;
+  contract(): Contract;
   labelCustomers: LabelCustomers;
   findLabel: FindLabel;
   contracts: Pick<ContractStore, 'byId'>;
@@ -30,19 +31,21 @@ export function createLabelRoutes({
   contracts,
   freshness,
 }: LabelRoutesOptions): Route[] {
-  const schemas = buildRequestSchemas(contract);
+  const schemasOf = perContract(buildRequestSchemas);
   const requestParams = { path: z.object({ customerId: customerIdSchema }) };
 
   const labelOne: Route = {
     method: 'post',
     path: '/v1/customers/:customerId/label',
     jsonBodyLimitBytes: oneBodyBytes,
-    operation: {
-      operationId: 'labelCustomer',
-      summary: 'Label one customer, and keep the label',
-      requestParams,
-      requestBody: body(schemas.one),
-      responses: { 200: answer('The label.', labelSchema), ...problems(400, 413, 415, 422, 502, 503, 504) },
+    get operation() {
+      return {
+        operationId: 'labelCustomer',
+        summary: 'Label one customer, and keep the label',
+        requestParams,
+        requestBody: body(schemasOf(contract()).one),
+        responses: { 200: answer('The label.', labelSchema), ...problems(400, 413, 415, 422, 502, 503, 504) },
+      };
     },
     async handle(request, response) {
       const { locale, ...arrival } = contextOf(response);
@@ -74,14 +77,17 @@ export function createLabelRoutes({
     method: 'post',
     path: '/v1/labels',
     jsonBodyLimitBytes: manyBodyBytes,
-    operation: {
-      operationId: 'labelCustomers',
-      summary: `Label up to ${maxCustomers} customers; one bad row never costs the others`,
-      requestBody: body(schemas.many),
-      responses: {
-        200: answer('A label or an error for each customer, in order.', schemas.verdicts),
-        ...problems(400, 413, 415, 422, 502, 503, 504),
-      },
+    get operation() {
+      const schemas = schemasOf(contract());
+      return {
+        operationId: 'labelCustomers',
+        summary: `Label up to ${maxCustomers} customers; one bad row never costs the others`,
+        requestBody: body(schemas.many),
+        responses: {
+          200: answer('A label or an error for each customer, in order.', schemas.verdicts),
+          ...problems(400, 413, 415, 422, 502, 503, 504),
+        },
+      };
     },
     async handle(request, response) {
       const { locale, ...arrival } = contextOf(response);

@@ -36,7 +36,7 @@ export const labelSchema = z
       stale: z.boolean(),
       reason: z.enum(['model_superseded', 'too_old']).optional().meta({
         description:
-          'model_superseded: another version is proved to answer now. too_old: confirmed longer ago than MAX_LABEL_AGE_DAYS.',
+          'model_superseded: another version was proved to answer since. too_old: confirmed longer ago than MAX_LABEL_AGE_DAYS.',
       }),
     }),
     warnings: z.array(faultSchema).optional().meta({ description: 'Features outside what the model saw in training.' }),

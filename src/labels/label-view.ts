@@ -1,7 +1,7 @@
 import { describeFault, type InputFault } from '../errors.ts';
 import type { Locale } from '../locale.ts';
 import type { StoredContract } from './contract-store.ts';
-import type { StoredLabel } from './label-store.ts';
+import type { StoredLabel } from './labelling.ts';
 
 interface LabelViewOptions {
   /** The contract that the label was made by. */

@@ -1,17 +1,27 @@
 import type { Contract, GoldenRow, LabelCode } from '../contract/contract.ts';
 import { createFeatureParser, type FeatureVector, type ParseFeatures } from '../contract/feature-vector.ts';
+import { perContract } from '../contract/per-contract.ts';
 import { goldenVector } from '../contract/scaling.ts';
 import { type ServiceError, toServiceError } from '../errors.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
 import { createBisection } from '../model-server/bisect-refused.ts';
+import { agreedProbabilities } from '../model-copy/agreed-probabilities.ts';
+import type { ModelCopies } from '../model-copy/model-copies.ts';
+import type { Labelling } from './labelling.ts';
 import { createMicroBatcher, type MicroBatcher } from '../model-server/micro-batcher.ts';
 import type { OutageBreaker } from '../model-server/outage-breaker.ts';
+import { toBodyRows } from '../model-server/scoring-protocol.ts';
 
 export interface ScoringOptions {
-  guard: Pick<ModelGuard, 'expected' | 'score' | 'prove'>;
+  guard: Pick<ModelGuard, 'score' | 'prove'>;
   breaker: Pick<OutageBreaker, 'call' | 'refusal' | 'onOutage'>;
+  /** Which model server answers. */
+  source: Labelling['source'];
   limits: { concurrency: number; maxRows: number; maxQueuedRows: number; timeoutMs: number };
+  copies: ModelCopies;
   onBatch(batch: { rows: number; durationMs: number }): void;
+  /** Labels that the version's own copy gives otherwise: their probability is left out. */
+  onDisagreement(labels: number): void;
   /** Customers refused at once because of an outage. */
   onRefused(customers: number): void;
 }
@@ -26,6 +36,7 @@ export interface Score {
   contract: Contract;
   vector: FeatureVector;
   labelledAt: Date;
+  source: Labelling['source'];
 }
 
 /**
@@ -40,27 +51,40 @@ const secondCall = { rows: 256, afterMs: 20 };
 const heldAfterDeadlineMostMs = 1_500;
 /** Customers' features in, labels of the version that answered out; customers of different callers share calls. */
 export function createScoring(options: ScoringOptions): MicroBatcher<Reading, Score> {
-  const { guard, breaker, limits, onBatch, onRefused } = options;
+  const { guard, breaker, source, limits, onBatch, onRefused } = options;
+
   const bisect = createBisection<Reading, Score>({
     async score(readings, until) {
       const startedAt = performance.now();
       const read = remembered((contract) => readings.map((reading) => attempt(() => reading(contract))));
       const vectorsFor = (version: Contract) =>
         read(version).map((one) => ('value' in one ? one.value.standardized : placeholder(version)));
-      const { labels, probabilities, contract } = await breaker.call(() => guard.score(vectorsFor, until));
+      const scores = await breaker.call(() => guard.score((version) => toBodyRows(vectorsFor(version)), until));
       onBatch({ rows: readings.length, durationMs: performance.now() - startedAt });
       const labelledAt = new Date();
+      const { labels, contract } = scores;
+      const probabilities = scores.probabilities ?? copied(contract, vectorsFor(contract), labels);
       return read(contract).map((one, i) => {
         if ('error' in one) return one;
         const probability = probabilities?.[i] ?? null;
-        return { answer: { code: labels[i] as LabelCode, probability, contract, vector: one.value, labelledAt } };
+        return {
+          answer: { code: labels[i] as LabelCode, probability, contract, vector: one.value, labelledAt, source },
+        };
       });
     },
     control: () => guard.prove(),
   });
+
+  function copied(contract: Contract, vectors: readonly (readonly number[])[], labels: readonly LabelCode[]) {
+    const copy = options.copies.of(contract);
+    if (!copy) return null;
+    const { probabilities, disagreements } = agreedProbabilities(copy, vectors, labels);
+    if (disagreements > 0) options.onDisagreement(disagreements);
+    return probabilities;
+  }
+
   const batcher = createMicroBatcher({
     process: bisect,
-    // Whoever can label without the model server answers here, and at onOutage, in the refusal's place.
     refusal(rows) {
       const refusal = breaker.refusal();
       if (refusal) onRefused(rows);
@@ -85,13 +109,7 @@ function placeholder(contract: Contract): readonly number[] {
   return goldenVector(contract, contract.goldenRows[0] as GoldenRow);
 }
 
-const parsers = new WeakMap<Contract, ParseFeatures>();
-
-function parserOf(contract: Contract): ParseFeatures {
-  const known = parsers.get(contract) ?? createFeatureParser(contract);
-  parsers.set(contract, known);
-  return known;
-}
+const parserOf = perContract(createFeatureParser);
 
 /** What was found for the contract asked last is kept: mostly there is only one. */
 function remembered<T>(find: (contract: Contract) => T): (contract: Contract) => T {

@@ -10,6 +10,7 @@ import { standardize } from '../contract/scaling.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModelServerClient } from '../model-server/model-server-client.ts';
 import { chooseGoldenRows, countShown, type GoldenCandidate } from './choose-golden-rows.ts';
+import { toBodyRows } from '../model-server/scoring-protocol.ts';
 
 export interface Adoption {
   contract: Contract;
@@ -86,7 +87,7 @@ async function ask(client: Pick<ModelServerClient, 'invoke'>, vectors: number[][
   const labels: LabelCode[] = [];
   for (let at = 0; at < vectors.length; at += rowsPerCall) {
     const part = vectors.slice(at, at + rowsPerCall);
-    const reply = (await client.invoke(part)) as { predictions?: unknown };
+    const reply = (await client.invoke(toBodyRows(part))) as { predictions?: unknown };
     if (!Array.isArray(reply.predictions) || reply.predictions.length !== part.length)
       throw new ServiceError('model_bad_answer', { reason: 'the model server did not answer with one label a row' });
     labels.push(...(reply.predictions as LabelCode[]));

@@ -1,9 +1,9 @@
-import { type Contract, goldenRowsPerCall, labelOf } from '../contract/contract.ts';
+import { type Contract, goldenRowsPerCall as enoughGoldenRows, labelOf } from '../contract/contract.ts';
 import { ServiceError, toServiceError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
 import { type InvokeOptions, type ModelServerClient, RowsRefused } from '../model-server/model-server-client.ts';
-import type { Scores } from '../model-server/scoring-protocol.ts';
-import { areEqual, badAnswer, proofOf, readProof, slice, takingAsMany } from './proof.ts';
+import { type BodyRows, joinRows, type Scores } from '../model-server/scoring-protocol.ts';
+import { badAnswer, proofOf, readProof, slice, takingAsMany } from './proof.ts';
 
 export type GuardStatus = 'unproved' | 'proved' | 'untrusted' | 'unavailable' | 'bad_answer';
 
@@ -26,19 +26,25 @@ export interface ProvedScores extends Scores {
   contract: Contract;
 }
 
-/** Customers' standardised vectors as a version takes them: always as many, in the same order. */
-export type VectorsFor = (contract: Contract) => readonly (readonly number[])[];
+/** Customers' vectors as a version takes them: always as many, in the same order. */
+export type RowsFor = (contract: Contract) => BodyRows;
+
+const noRows: BodyRows = { count: 0, json: '' };
 
 export interface ModelGuard {
   /** The version that calls are scaled for: the one proved last, before any proof the one that should be live. */
   expected(): Contract;
+  /** The version proved last, in this process or as far as recall() knows; it may be away by now. */
+  lastProved(): Contract | undefined;
+  /** Says which version was proved last before this process began. */
+  recall(version: string): void;
   /**
    * Scores vectors in a call that proves which known version made it. Answered by another than expected, and scaled
    * otherwise, the call is repeated once.
    * @param retryUntil until when a call is retried that found the model server away, on performance.now()'s clock.
    * @throws ServiceError `model_untrusted` when the golden rows are of no known version, and what the client throws.
    */
-  score(vectorsFor: VectorsFor, retryUntil?: number): Promise<ProvedScores>;
+  score(rowsFor: RowsFor, retryUntil?: number): Promise<ProvedScores>;
   /** Sends every golden row of every known version, once. @throws like score */
   prove(options?: { timeoutMs: number }): Promise<void>;
   state(): GuardState;
@@ -49,6 +55,7 @@ interface ModelGuardOptions {
   contracts(): readonly Contract[];
   client: Pick<ModelServerClient, 'invoke'>;
   logger: Logger;
+  goldenRowsPerCall?: number | undefined;
 }
 
 const statusOf: Partial<Record<string, GuardStatus>> = {
@@ -63,7 +70,8 @@ const statusOf: Partial<Record<string, GuardStatus>> = {
  * versions in the request's own body, before the customers' rows, prove which one labelled these very customers, and in
  * which column order.
  */
-export function createModelGuard({ contracts, client, logger }: ModelGuardOptions): ModelGuard {
+export function createModelGuard(options: ModelGuardOptions): ModelGuard {
+  const { contracts, client, logger, goldenRowsPerCall = enoughGoldenRows } = options;
   let last: Contract | undefined;
   let state: GuardState = {
     status: 'unproved',
@@ -75,43 +83,43 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
   };
 
   function expected(): Contract {
-    const known = contracts();
-    return last && known.includes(last) ? last : (known[0] as Contract);
+    return lastProved() ?? (contracts()[0] as Contract);
+  }
+
+  function lastProved(): Contract | undefined {
+    return last && contracts().includes(last) ? last : undefined;
   }
 
   /** One call, with the customers scaled for each of these versions; which of the known ones answered, and what. */
-  async function ask(
-    scaledFor: readonly Contract[],
-    vectorsFor: VectorsFor,
-    goldenCount: number,
-    options?: InvokeOptions,
-  ) {
-    const known = takingAsMany(contracts(), scaledFor[0] as Contract);
+  async function ask(scaledFor: readonly Contract[], rowsFor: RowsFor, goldenCount: number, options?: InvokeOptions) {
+    const first = scaledFor[0] as Contract;
+    // A promotion may have led on while an earlier call of the same request was made.
+    const known = takingAsMany([...new Set([...contracts(), first])], first);
     const proofs = known.map((contract) => proofOf(contract, goldenCount));
-    const customers = scaledFor.map((contract) => ({ contract, vectors: vectorsFor(contract) }));
-    const sent = [...proofs.flatMap(({ vectors }) => vectors), ...customers.flatMap(({ vectors }) => vectors)];
+    const customers = scaledFor.map((contract) => ({ contract, rows: rowsFor(contract) }));
+    const sent = joinRows([...proofs.map((proof) => proof.sent), ...customers.map(({ rows }) => rows)]);
     const reply = await client.invoke(sent, options);
-    const { answered, scores, cannotTell } = readProof(reply, sent.length, proofs, scaledFor[0] as Contract);
+    const { answered, scores, cannotTell } = readProof(reply, sent.count, proofs, first);
     last = answered;
 
-    let at = proofs.reduce((rows, { vectors }) => rows + vectors.length, 0);
-    const parts = customers.map(({ contract, vectors }) => {
+    let at = proofs.reduce((count, proof) => count + proof.sent.count, 0);
+    const parts = customers.map(({ contract, rows }) => {
       const from = at;
-      at += vectors.length;
-      return { contract, vectors, scores: { contract: answered, ...slice(scores, from, at) } };
+      at += rows.count;
+      return { contract, rows, scores: { contract: answered, ...slice(scores, from, at) } };
     });
     return { answered, parts, cannotTell };
   }
 
-  async function score(vectorsFor: VectorsFor, options: InvokeOptions): Promise<ProvedScores> {
+  async function score(rowsFor: RowsFor, options: InvokeOptions): Promise<ProvedScores> {
     const first = expected();
-    const once = await ask([first], vectorsFor, goldenRowsPerCall, options);
+    const once = await ask([first], rowsFor, goldenRowsPerCall, options);
     const [part] = once.parts as [(typeof once.parts)[number]];
-    if (once.answered === first || areEqual(part.vectors, vectorsFor(once.answered)))
+    if (once.answered === first || part.rows.json === rowsFor(once.answered).json)
       return proved(part.scores, once.cannotTell);
     // Scaled for both, since either may answer while one replaces the other.
     const both = takingAsMany([once.answered, first], once.answered);
-    const again = await ask(both, vectorsFor, goldenRowsPerCall, options);
+    const again = await ask(both, rowsFor, goldenRowsPerCall, options);
     const right = again.parts.find(({ contract }) => contract === again.answered);
     if (right) return proved(right.scores, again.cannotTell);
     throw new ServiceError('model_untrusted', { reason: 'the model server changed its version from call to call' });
@@ -134,12 +142,13 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
     ] as Contract[];
     for (const [i, contract] of asked.entries()) {
       try {
-        const { cannotTell } = await ask([contract], () => [], Infinity, options);
+        const { cannotTell } = await ask([contract], () => noRows, Infinity, options);
         enter('proved', null, cannotTell);
         return;
       } catch (error) {
-        if (!(error instanceof RowsRefused)) throw error;
-        if (i === asked.length - 1) throw badAnswer('golden rows refused');
+        const isLast = i === asked.length - 1;
+        if (error instanceof RowsRefused && isLast) throw badAnswer('golden rows refused');
+        if (isLast || !(error instanceof RowsRefused || isUntrusted(error))) throw error;
       }
     }
   }
@@ -178,10 +187,18 @@ export function createModelGuard({ contracts, client, logger }: ModelGuardOption
 
   return {
     expected,
-    score: (vectorsFor, retryUntil) => watched(() => score(vectorsFor, { retryUntil })),
+    lastProved,
+    recall(version) {
+      last ??= contracts().find(({ model }) => model.version === version);
+    },
+    score: (rowsFor, retryUntil) => watched(() => score(rowsFor, { retryUntil })),
     prove: (options) => watched(() => prove(options)),
     state: () => state,
   };
+}
+
+function isUntrusted(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'model_untrusted';
 }
 
 const proofAgeMs = 60_000;

@@ -44,5 +44,8 @@ export function judgePromotion({ live, contractVersion, guard }: PromotionOption
 }
 
 /** What the operator does about it. */
-export const promotionCure =
-  'Restart server 2: mlflow models serve reads the version only at its start. Then start this service with the contract of that version.';
+export function promotionCure({ followsRegistry }: { followsRegistry: boolean }): string {
+  const serve =
+    "See in server 2's status.json why scripts.serving refused it, or restart a plain mlflow models serve there.";
+  return followsRegistry ? serve : `${serve} Then start this service with the contract of that version.`;
+}

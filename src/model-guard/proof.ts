@@ -1,15 +1,13 @@
 import type { Contract, GoldenRow } from '../contract/contract.ts';
 import { goldenVector } from '../contract/scaling.ts';
 import { ServiceError } from '../errors.ts';
-import { parsePredictions, type Scores } from '../model-server/scoring-protocol.ts';
-
-type Vectors = readonly (readonly number[])[];
+import { type BodyRows, parsePredictions, type Scores, toBodyRows } from '../model-server/scoring-protocol.ts';
 
 /** Golden rows of one version, as that version's model takes them. */
 export interface Proof {
   contract: Contract;
   rows: readonly GoldenRow[];
-  vectors: Vectors;
+  sent: BodyRows;
 }
 
 const proofs = new WeakMap<Contract, Map<number, Proof>>();
@@ -21,7 +19,7 @@ export function proofOf(contract: Contract, count: number): Proof {
   const before = known.get(count);
   if (before) return before;
   const rows = contract.goldenRows.slice(0, count);
-  const proof = { contract, rows, vectors: rows.map((row) => goldenVector(contract, row)) };
+  const proof = { contract, rows, sent: toBodyRows(rows.map((row) => goldenVector(contract, row))) };
   known.set(count, proof);
   return proof;
 }
@@ -70,8 +68,4 @@ export function takingAsMany(contracts: readonly Contract[], { features }: Contr
 
 export function slice({ labels, probabilities }: Scores, from: number, to: number): Scores {
   return { labels: labels.slice(from, to), probabilities: probabilities?.slice(from, to) ?? null };
-}
-
-export function areEqual(a: Vectors, b: Vectors): boolean {
-  return a.every((row, i) => row.length === b[i]?.length && row.every((value, k) => value === b[i]?.[k]));
 }

@@ -1,8 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
-import axios, { type AxiosResponse } from 'axios';
 import * as z from 'zod';
+import { type Ask, createRegistryHttp, type RegistryAnswer, RegistryFault } from './registry-http.ts';
 
 export interface RegistrySettings {
   url: string;
@@ -19,6 +16,13 @@ export interface RegisteredVersion {
   f1: number | null;
 }
 
+/** A version in the registry's list. */
+export interface ListedVersion {
+  version: string;
+  runId: string | null;
+  isInStaging: boolean;
+}
+
 /** One look at the registry. `reason` has no word of the registry's own. */
 export type RegistryReading =
   | { outcome: 'up'; live: RegisteredVersion | null; reason: string | null }
@@ -27,11 +31,18 @@ export type RegistryReading =
 export interface RegistryClient {
   /** Asks which version is live. Never throws; ends within `timeoutMs`, whatever the registry does. */
   readLive(): Promise<RegistryReading>;
+  /** The model's versions; of very many the newest. @throws RegistryFault */
+  readVersions(): Promise<ListedVersion[]>;
+  /** An artifact of a run. @param path such as contract/contract.json. @throws RegistryFault */
+  readArtifact(runId: string, path: string, limits: { maxBytes: number; timeoutMs: number }): Promise<Buffer>;
   close(): void;
 }
 
+const api = '/api/2.0/mlflow';
 const defaultTimeoutMs = 5_000;
-const maxReplyBytes = 1_000_000;
+/** MLflow before 2.2 lists every version, whatever it is asked. */
+const maxListed = 200;
+const maxListBytes = 8_000_000;
 
 const versionSchema = z.object({
   name: z.string(),
@@ -44,6 +55,9 @@ const versionSchema = z.object({
 });
 const byStageSchema = z.object({ model_versions: z.array(versionSchema).max(1).default([]) });
 const byAliasSchema = z.object({ model_version: versionSchema });
+const listSchema = z.object({
+  model_versions: z.array(versionSchema.extend({ status: z.string().default('READY') })).default([]),
+});
 const errorSchema = z.object({ error_code: z.string() });
 const runSchema = z.object({
   run: z.object({
@@ -54,8 +68,6 @@ const runSchema = z.object({
 /** Names of the metric, best first, without case and punctuation. */
 const f1Names = ['testf1', 'testf1score', 'f1', 'f1score'];
 
-class UnusableAnswer extends Error {}
-
 /**
  * Reads MLflow's registry (REST API 2.0). What it says should be live proves nothing: a promotion does not reach a model
  * server that runs.
@@ -63,57 +75,34 @@ class UnusableAnswer extends Error {}
 export function createRegistryClient(
   options: RegistrySettings & { modelName: string; timeoutMs?: number },
 ): RegistryClient {
-  const { url, caFile, selector, modelName, timeoutMs = defaultTimeoutMs } = options;
-  const httpAgent = new HttpAgent();
-  const httpsAgent = new HttpsAgent({
-    rejectUnauthorized: true,
-    minVersion: 'TLSv1.2',
-    ...(caFile !== undefined && { ca: readFileSync(caFile) }),
-  });
-  const closed = new AbortController();
-  const http = axios.create({
-    baseURL: `${url.replace(/\/+$/, '')}/api/2.0/mlflow`,
-    adapter: 'http',
-    httpAgent,
-    httpsAgent,
-    maxRedirects: 0,
-    proxy: false,
-    decompress: false,
-    maxContentLength: maxReplyBytes,
-    // Parsed here: axios would hide broken JSON
-    responseType: 'text',
-    transformResponse: [],
-    validateStatus: () => true,
-    headers: { Accept: 'application/json', 'Accept-Encoding': 'identity' },
-  });
+  const { selector, modelName, timeoutMs = defaultTimeoutMs } = options;
+  const http = createRegistryHttp(options);
   let scored: { runId: string; f1: number } | undefined;
 
-  const ask = (path: string, params: object, signal: AbortSignal) => http.get<string>(path, { params, signal });
-
-  async function readVersion(signal: AbortSignal): Promise<z.output<typeof versionSchema> | string> {
+  async function readVersion(ask: Ask): Promise<z.output<typeof versionSchema> | string> {
     if ('stage' in selector) {
       const { stage } = selector;
-      const answer = await ask('/registered-models/get-latest-versions', { name: modelName, stages: stage }, signal);
+      const answer = await ask(`${api}/registered-models/get-latest-versions`, { name: modelName, stages: stage });
       const nothing = nothingNamed(answer, 'stage');
       if (nothing !== null) return nothing;
       const [found] = parse(byStageSchema, answer).model_versions;
       if (found === undefined) return 'the registry names no version of the model in the stage of MODEL_STAGE';
       if (found.name !== modelName || found.current_stage.toLowerCase() !== stage.toLowerCase())
-        throw new UnusableAnswer('the registry answered about another model or stage');
+        throw badAnswer('the registry answered about another model or stage');
       return found;
     }
-    const answer = await ask('/registered-models/alias', { name: modelName, alias: selector.alias }, signal);
+    const answer = await ask(`${api}/registered-models/alias`, { name: modelName, alias: selector.alias });
     const nothing = nothingNamed(answer, 'alias');
     if (nothing !== null) return nothing;
     const found = parse(byAliasSchema, answer).model_version;
-    if (found.name !== modelName) throw new UnusableAnswer('the registry answered about another model');
+    if (found.name !== modelName) throw badAnswer('the registry answered about another model');
     return found;
   }
 
   /** Read once. A run that has no score yet, or cannot be read, costs the version nothing and is asked again. */
-  async function readF1(runId: string, signal: AbortSignal): Promise<number | null> {
+  async function readF1(runId: string, ask: Ask): Promise<number | null> {
     if (scored?.runId === runId) return scored.f1;
-    const metrics = await ask('/runs/get', { run_id: runId }, signal)
+    const metrics = await ask(`${api}/runs/get`, { run_id: runId })
       .then((answer) => parse(runSchema, answer).run.data.metrics)
       .catch(() => null);
     if (metrics === null) return null;
@@ -126,57 +115,74 @@ export function createRegistryClient(
 
   return {
     async readLive() {
-      const late = AbortSignal.timeout(timeoutMs);
-      const signal = AbortSignal.any([late, closed.signal]);
       try {
-        const found = await readVersion(signal);
-        if (typeof found === 'string') return { outcome: 'up', live: null, reason: found };
-        const runId = found.run_id || null;
-        const f1 = runId === null ? null : await readF1(runId, signal);
-        return { outcome: 'up', live: { version: found.version, runId, f1 }, reason: null };
+        return await http.within(timeoutMs, async (ask): Promise<RegistryReading> => {
+          const found = await readVersion(ask);
+          if (typeof found === 'string') return { outcome: 'up', live: null, reason: found };
+          const runId = found.run_id || null;
+          const f1 = runId === null ? null : await readF1(runId, ask);
+          return { outcome: 'up', live: { version: found.version, runId, f1 }, reason: null };
+        });
       } catch (error) {
-        if (error instanceof UnusableAnswer) return { outcome: 'bad_answer', reason: error.message };
-        if (late.aborted) return { outcome: 'away', reason: `the registry did not answer within ${timeoutMs} ms` };
-        return describeFault(error);
+        const { outcome, message } = error as RegistryFault;
+        return { outcome, reason: message };
       }
     },
-    close() {
-      closed.abort();
-      httpAgent.destroy();
-      httpsAgent.destroy();
-    },
+
+    readVersions: () =>
+      http.within(timeoutMs, async (ask) => {
+        const quote = modelName.includes("'") ? '"' : "'";
+        const params = {
+          filter: `name=${quote}${modelName}${quote}`,
+          max_results: maxListed,
+          order_by: 'version_number DESC',
+        };
+        const answer = await ask(`${api}/model-versions/search`, params, maxListBytes);
+        return parse(listSchema, answer)
+          .model_versions.filter(({ name, status }) => name === modelName && status === 'READY')
+          .map(({ version, run_id: runId, current_stage: stage }) => ({
+            version,
+            runId: runId || null,
+            isInStaging: stage.toLowerCase() === 'staging',
+          }));
+      }),
+
+    readArtifact: (runId, path, { maxBytes, timeoutMs }) =>
+      http.within(timeoutMs, async (ask) => {
+        const { status, body } = await ask('/get-artifact', { path, run_uuid: runId }, maxBytes);
+        // MLflow 2.1.0 answers 500 for an artifact that is not there
+        if (status !== 200) throw badAnswer(`its run has no artifact ${path} that can be read (answered ${status})`);
+        return body;
+      }),
+
+    close: http.close,
   };
 }
 
+const badAnswer = (message: string) => new RegistryFault('bad_answer', message);
+
 /** Why there is no such version, when MLflow says so in its own JSON; a page in HTML is an endpoint that it lacks. */
-function nothingNamed(answer: AxiosResponse<string>, by: 'stage' | 'alias'): string | null {
-  if (answer.status !== 404 && answer.status !== 400) return null;
-  const code = errorSchema.safeParse(readJson(answer.data)).data?.error_code;
+function nothingNamed({ status, body }: RegistryAnswer, by: 'stage' | 'alias'): string | null {
+  if (status !== 404 && status !== 400) return null;
+  const code = errorSchema.safeParse(readJson(body)).data?.error_code;
   if (code === 'RESOURCE_DOES_NOT_EXIST') return `the registry knows no such model${by === 'alias' ? ' or alias' : ''}`;
   if (code === 'INVALID_PARAMETER_VALUE') return `the registry knows no such ${by}`;
-  if (by === 'alias' && answer.status === 404 && code === undefined)
-    throw new UnusableAnswer('the registry knows no aliases (MLflow before 2.3): set MODEL_STAGE');
+  if (by === 'alias' && status === 404 && code === undefined)
+    throw badAnswer('the registry knows no aliases (MLflow before 2.3): set MODEL_STAGE');
   return null;
 }
 
-function parse<T extends z.ZodType>(schema: T, { status, data }: AxiosResponse<string>): z.output<T> {
-  if (status !== 200) throw new UnusableAnswer(`the registry answered ${status}`);
-  const parsed = schema.safeParse(readJson(data));
-  if (!parsed.success) throw new UnusableAnswer("the registry's answer cannot be read");
+function parse<T extends z.ZodType>(schema: T, { status, body }: RegistryAnswer): z.output<T> {
+  if (status !== 200) throw badAnswer(`the registry answered ${status}`);
+  const parsed = schema.safeParse(readJson(body));
+  if (!parsed.success) throw badAnswer("the registry's answer cannot be read");
   return parsed.data;
 }
 
-function readJson(text: string): unknown {
+function readJson(body: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(body.toString());
   } catch {
     return undefined;
   }
-}
-
-function describeFault(error: unknown): RegistryReading {
-  const code = axios.isAxiosError(error) ? (error.code ?? '') : '';
-  if (code === 'ERR_BAD_RESPONSE' || code.startsWith('HPE_'))
-    return { outcome: 'bad_answer', reason: 'the registry answered too much, broke off, or speaks no proper HTTP' };
-  return { outcome: 'away', reason: `no connection to the registry (${code || 'unknown'})` };
 }

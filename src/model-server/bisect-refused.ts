@@ -22,7 +22,8 @@ interface BisectionOptions<Item, Answer> {
  * at most 2·log2(n) further calls, and one control call a batch. When the control is refused too, or every single row
  * is, the fault is not in the rows and all of them end with `model_bad_answer`. Only a 400 is bisected.
  */
-export function createBisection<Item, Answer>({ score, control }: BisectionOptions<Item, Answer>) {
+export function createBisection<Item, Answer>(options: BisectionOptions<Item, Answer>) {
+  const { score, control } = options;
   return async (items: readonly Item[], until: number): Promise<Outcome<Answer>[]> => {
     let callsLeft = maxBadRows * (2 * Math.ceil(Math.log2(items.length + 1)) + 2);
 

@@ -4,7 +4,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import axios, { type AxiosResponse } from 'axios';
 import { ServiceError } from '../errors.ts';
 import { createRetries, ModelUnavailable, readRetryAfter, type Retries } from './retries.ts';
-import { formatInvocation } from './scoring-protocol.ts';
+import { type BodyRows, formatInvocation } from './scoring-protocol.ts';
 
 export interface ModelServerAddress {
   /** Base address, such as https://mlflow.internal:8124. */
@@ -26,7 +26,7 @@ export interface ModelServerClient {
    * Sends standardised vectors to /invocations and gives back the parsed JSON, unchecked.
    * @throws RowsRefused on a 400, else ServiceError: model_unavailable, model_untrusted (TLS), model_bad_answer, deadline.
    */
-  invoke(vectors: readonly (readonly number[])[], options?: InvokeOptions): Promise<unknown>;
+  invoke(rows: BodyRows, options?: InvokeOptions): Promise<unknown>;
   close(): void;
 }
 
@@ -84,6 +84,8 @@ export function createModelServerClient(options: {
     proxy: false,
     decompress: false,
     maxBodyLength: Infinity,
+    // Written here: axios would parse the text of a body to see whether it is JSON
+    transformRequest: [],
     // Parsed here, and only a 200: axios would hide broken JSON, or let an error page hide its status
     responseType: 'text',
     transformResponse: [],
@@ -92,11 +94,11 @@ export function createModelServerClient(options: {
   });
 
   async function invoke(
-    vectors: readonly (readonly number[])[],
+    rows: BodyRows,
     { timeoutMs = options.timeoutMs, retryUntil }: InvokeOptions = {},
   ): Promise<unknown> {
-    const body = formatInvocation(vectors);
-    const maxContentLength = 4_096 + vectors.length * replyBytesPerRow;
+    const body = formatInvocation(rows);
+    const maxContentLength = 4_096 + rows.count * replyBytesPerRow;
     const signal = AbortSignal.timeout(timeoutMs);
     const attempt = async () => {
       const response = await http

@@ -72,7 +72,7 @@ export function createOutageBreaker({ probe, timeoutMs, logger }: OutageBreakerO
     outage = { since: new Date(), reason: fault.message };
     probeTimeoutMs = Math.min(firstProbeTimeoutMs, timeoutMs);
     probeLater(fault);
-    logger.warn({ ...run, reason: outage.reason }, 'an outage of the model server: customers are refused at once');
+    logger.warn({ ...run, reason: outage.reason }, 'an outage of the model server: no customer is sent there');
     const refused = refusal() as ServiceError;
     for (const listener of listeners) listener(refused);
   }
@@ -128,6 +128,7 @@ export function createOutageBreaker({ probe, timeoutMs, logger }: OutageBreakerO
   };
 }
 
-function isOutage(error: unknown): error is ServiceError {
+/** Whether a call ended because the model server is away or silent; a wrong answer is none of that. */
+export function isOutage(error: unknown): error is ServiceError {
   return error instanceof ServiceError && (error.code === 'model_unavailable' || error.code === 'deadline');
 }

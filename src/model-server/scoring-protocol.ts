@@ -17,9 +17,27 @@ const replySchema = z.object({
   predictions: z.union([z.array(z.union([z.number(), z.string()])), z.array(z.array(z.number().min(0).max(1)))]),
 });
 
-/** MLflow's request body for standardised vectors. */
-export function formatInvocation(vectors: readonly (readonly number[])[]): string {
-  return JSON.stringify({ inputs: vectors });
+/** Standardised vectors as they stand in a request's body: each a JSON array, with commas between them. */
+export interface BodyRows {
+  count: number;
+  json: string;
+}
+
+export function toBodyRows(vectors: readonly (readonly number[])[]): BodyRows {
+  return { count: vectors.length, json: JSON.stringify(vectors).slice(1, -1) };
+}
+
+export function joinRows(parts: readonly BodyRows[]): BodyRows {
+  const filled = parts.filter(({ count }) => count > 0);
+  return {
+    count: filled.reduce((sum, { count }) => sum + count, 0),
+    json: filled.map(({ json }) => json).join(','),
+  };
+}
+
+/** MLflow's request body. */
+export function formatInvocation({ json }: BodyRows): string {
+  return `{"inputs":[${json}]}`;
 }
 
 /** MLflow's reply body, byte for byte as Python writes it. */

@@ -1,17 +1,21 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ObservedRequest } from '../http/request-log.ts';
-import type { GuardState } from '../model-guard/model-guard.ts';
+import type { GuardState, GuardStatus } from '../model-guard/model-guard.ts';
 import type { RegistryState } from '../model-guard/registry-watch.ts';
 import type { Outage } from '../model-server/outage-breaker.ts';
 
 export interface Metrics {
   requestAnswered(request: ObservedRequest): void;
-  labelled(label: { label: string; source: string; modelVersion: string | null }): void;
+  labelled(label: { label: string; source: string; modelVersion: string | null }, customers?: number): void;
+  /** Rows of lists that have their label, or were refused. */
+  listRowsDone(rows: { labelled: number; rejected: number }): void;
   /** One call to the model server that was answered and proved. */
   batchScored(batch: { rows: number; durationMs: number }): void;
   /** A call to the model server that was made once more. */
   callRetried(): void;
   refusedInOutage(customers: number): void;
+  /** Labels of the model server that the copy of its version gives otherwise. */
+  copyDisagreed(labels: number): void;
   /** The page that Prometheus scrapes, and its content type. */
   page(): Promise<{ type: string; text: string }>;
 }
@@ -23,15 +27,21 @@ interface MetricsOptions {
   outage(): Outage | null;
   /** null: no registry is set. */
   registryState(): RegistryState | null;
+  /** Lists that have not ended, by state; rejects while the database is away. */
+  openLists(): Promise<Record<string, number>>;
 }
 
 // OpenTelemetry's buckets for http.server.request.duration, so that dashboards carry over
 const durationBuckets = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+/** Of single customers, up to what one call takes, and of lists. */
+const rowBuckets = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384];
+const guardStatuses: readonly GuardStatus[] = ['proved', 'unproved', 'untrusted', 'unavailable', 'bad_answer'];
+/** A scrape does not wait longer for the database. */
+const openListsMs = 1_000;
 
 /** Every metric of the service. No label ever holds a customer: each has few values, known beforehand. */
 export function createMetrics(options: MetricsOptions): Metrics {
-  const { version, waitingRows, guardState, outage, registryState } = options;
+  const { version, waitingRows, guardState, outage, registryState, openLists } = options;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -47,6 +57,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     name: 'customer_labels_labels_total',
     help: 'Customers labelled and stored.',
     labelNames: ['label', 'source', 'model_version'],
+    registers,
+  });
+  const listRows = new Counter({
+    name: 'customer_labels_list_rows_total',
+    help: 'Rows of customer lists that were labelled or rejected.',
+    labelNames: ['outcome'],
     registers,
   });
   const calls = new Histogram({
@@ -78,6 +94,34 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
   });
   new Gauge({
+    name: 'customer_labels_model_guard',
+    help: 'What is known of the model server: 1 for the status that it has, 0 for the others.',
+    labelNames: ['status'],
+    registers,
+    collect() {
+      for (const status of guardStatuses) this.set({ status }, guardState().status === status ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'customer_labels_model_cannot_tell',
+    help: '1 while golden rows do not tell the version that answers from another known one.',
+    registers,
+    collect() {
+      this.set(guardState().cannotTell.length > 0 ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'customer_labels_lists',
+    help: 'Customer lists that have not ended, of all instances; not there while the database is away.',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      this.reset();
+      const counted = await within(openListsMs, openLists()).catch(() => ({}));
+      for (const [state, lists] of Object.entries(counted)) this.set({ state }, lists);
+    },
+  });
+  new Gauge({
     name: 'customer_labels_model_outage',
     help: '1 while no customer is sent to the model server because it is away.',
     registers,
@@ -93,6 +137,11 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const refused = new Counter({
     name: 'customer_labels_refused_in_outage_total',
     help: 'Customers refused at once because the model server is away.',
+    registers,
+  });
+  const disagreements = new Counter({
+    name: 'customer_labels_probability_disagreements_total',
+    help: 'Labels without a probability, because the copy of the model gives another label.',
     registers,
   });
   new Gauge({
@@ -122,16 +171,27 @@ export function createMetrics(options: MetricsOptions): Metrics {
   return {
     requestAnswered: ({ method, route, status, durationMs }) =>
       requests.observe({ method: knownMethods.has(method) ? method : 'other', route, status }, durationMs / 1_000),
-    labelled: ({ label, source, modelVersion }) =>
-      labels.inc({ label, source, model_version: modelVersion ?? 'unknown' }),
+    labelled: ({ label, source, modelVersion }, customers = 1) =>
+      labels.inc({ label, source, model_version: modelVersion ?? 'unknown' }, customers),
+    listRowsDone({ labelled, rejected }) {
+      listRows.inc({ outcome: 'labelled' }, labelled);
+      listRows.inc({ outcome: 'rejected' }, rejected);
+    },
     batchScored({ rows, durationMs }) {
       calls.observe(durationMs / 1_000);
       callRows.observe(rows);
     },
     callRetried: () => retries.inc(),
     refusedInOutage: (customers) => refused.inc(customers),
+    copyDisagreed: (count) => disagreements.inc(count),
     page: async () => ({ type: registry.contentType, text: await registry.metrics() }),
   };
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('too late')), ms);
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 const knownMethods = new Set(['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS']);

@@ -42,6 +42,7 @@ function createOpenApiDocument({ routes, version }: { routes: readonly Route[]; 
 /** Under which heading Swagger UI shows it. */
 function tagOf({ path }: Route): string {
   if (path.startsWith('/v1/keys')) return 'API keys';
+  if (path.startsWith('/v1/batches')) return 'Customer lists';
   if (/^\/v1\/(customers|labels)/.test(path)) return 'Labels';
   return /^\/(invocations|ping|version)$/.test(path) ? "MLflow's protocol" : 'Operation';
 }
@@ -56,9 +57,16 @@ function everywhere(route: Route, isOpen: boolean) {
   };
 }
 
+interface OpenApiRouteOptions {
+  routes: readonly Route[];
+  /** What the routes' own words follow: the document is made anew when it is another one. */
+  contract(): object;
+  version: string;
+}
+
 /** Serves the document of all `routes`, this one included once it is among them. */
-export function createOpenApiRoute({ routes, version }: { routes: readonly Route[]; version: string }): Route {
-  let document: Buffer | undefined;
+export function createOpenApiRoute({ routes, contract, version }: OpenApiRouteOptions): Route {
+  let made: { contract: object; document: Buffer } | undefined;
   return {
     method: 'get',
     path: '/openapi.json',
@@ -69,8 +77,10 @@ export function createOpenApiRoute({ routes, version }: { routes: readonly Route
       responses: { 200: { description: 'OpenAPI 3.1', content: { 'application/json': {} } } },
     },
     handle(_request, response) {
-      document ??= Buffer.from(JSON.stringify(createOpenApiDocument({ routes, version })));
-      response.set('Content-Type', 'application/json').send(document);
+      const now = contract();
+      if (made?.contract !== now)
+        made = { contract: now, document: Buffer.from(JSON.stringify(createOpenApiDocument({ routes, version }))) };
+      response.set('Content-Type', 'application/json').send(made.document);
     },
   };
 }

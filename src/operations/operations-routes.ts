@@ -23,10 +23,13 @@ const guardSchema = z.object({
   lastProvedAt: z.iso.datetime().nullable(),
   reason: z.string().nullable(),
   cannotTell: z.array(z.string()).meta({ description: 'Known versions that no golden row tells from the proved one.' }),
-  outage: z
-    .object({ since: z.iso.datetime(), reason: z.string() })
-    .nullable()
-    .meta({ description: 'Not null: the model server is away, and labelling is refused at once.' }),
+  fallback: z.enum(['off', 'ready', 'no_copy']).meta({
+    description:
+      'Whether an embedded copy labels in an outage (OUTAGE_FALLBACK); no_copy: it should, and there is none.',
+  }),
+  outage: z.object({ since: z.iso.datetime(), reason: z.string() }).nullable().meta({
+    description: 'Not null: the model server is away, and labelling is refused at once, or done by the fallback.',
+  }),
 });
 const readinessSchema = z.object({
   overall: z.enum(['pass', 'warn', 'fail']),

@@ -16,7 +16,10 @@ export interface Readiness {
 }
 
 /** What is known of the model server. */
-export type ModelServerState = GuardState & { outage: Outage | null };
+export type ModelServerState = GuardState & { outage: Outage | null; fallback: Fallback };
+
+/** Whether the copy of the version proved last labels in an outage; `no_copy`: it should, and there is none. */
+export type Fallback = 'off' | 'ready' | 'no_copy';
 
 /** The same as people are shown it. */
 export interface ModelServerCheck {
@@ -28,6 +31,7 @@ export interface ModelServerCheck {
   reason: string | null;
   cannotTell: string[];
   outage: { since: string; reason: string } | null;
+  fallback: Fallback;
 }
 
 interface ReadinessOptions {
@@ -67,7 +71,8 @@ export function createReadiness(options: ReadinessOptions): () => Promise<Readin
     const registry = registryState();
     const fails = service !== 'running' || !up;
     const isProved = model.status === 'proved' && model.outage === null && model.cannotTell.length === 0;
-    const isWell = isProved && (registry === null || !isConcern(registry));
+    const lacksCopy = model.fallback === 'no_copy';
+    const isWell = isProved && !lacksCopy && (registry === null || !isConcern(registry));
     return {
       overall: fails ? 'fail' : isWell ? 'pass' : 'warn',
       checks: {
@@ -88,6 +93,7 @@ export function describeModelServer({
   reason,
   cannotTell,
   outage,
+  fallback,
 }: ModelServerState): ModelServerCheck {
   return {
     state: status,
@@ -98,10 +104,17 @@ export function describeModelServer({
     cannotTell,
     outage: outage && {
       since: outage.since.toISOString(),
-      reason: `${outage.reason}; no customer is sent there until it answers golden rows`,
+      reason: `${outage.reason}; no customer is sent there until it answers golden rows${meanwhile[fallback]}`,
     },
+    fallback,
   };
 }
+
+const meanwhile: Record<Fallback, string> = {
+  off: '',
+  ready: ', and the embedded copy of the version proved last labels them',
+  no_copy: ', and there is no copy of the version proved last that could label them',
+};
 
 async function within(timeoutMs: number, work: Promise<void>): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<boolean>();

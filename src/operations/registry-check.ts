@@ -13,6 +13,18 @@ const registryUpSchema = z.object({
     description: 'not_live: the registry names another version than calls prove. unknown: they cannot be compared.',
   }),
   promotionReason: z.string().nullable(),
+  contracts: z
+    .object({
+      known: z.array(z.string()).meta({ description: 'Versions whose contract is known, the live one first.' }),
+      unusable: z.array(
+        z.object({
+          version: z.string().nullable().meta({ description: 'null: the list of versions itself.' }),
+          reason: z.string(),
+        }),
+      ),
+    })
+    .nullable()
+    .meta({ description: 'null: contracts come from files, and the registry only explains.' }),
 });
 const notSetSchema = z.object({ state: z.literal('not_set') });
 
@@ -32,7 +44,8 @@ export type RegistryCheck = z.output<typeof registryCheckSchema>;
 /** What /ready says of the registry: nothing in it is a word that the registry or a person chose, but version numbers. */
 export function describeRegistry(registry: RegistryState | null): RegistryCheck {
   if (registry === null) return { state: 'not_set' };
-  const { status, since, lastReadAt, reason, live, promotion } = registry;
+  const { status, since, lastReadAt, reason, live, promotion, versions } = registry;
+  const cure = promotionCure({ followsRegistry: versions !== null });
   return {
     state: status,
     since: since.toISOString(),
@@ -41,7 +54,8 @@ export function describeRegistry(registry: RegistryState | null): RegistryCheck 
     version: live?.version ?? null,
     versionSince: live?.since.toISOString() ?? null,
     promotion: promotion.state,
-    promotionReason: promotion.state === 'not_live' ? `${promotion.reason}. ${promotionCure}` : promotion.reason,
+    promotionReason: promotion.state === 'not_live' ? `${promotion.reason}. ${cure}` : promotion.reason,
+    contracts: versions,
   };
 }
 

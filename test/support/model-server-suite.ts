@@ -12,6 +12,7 @@ import { standardize } from '../../src/contract/scaling.ts';
 import { createModelServerClient, type ModelServerAddress } from '../../src/model-server/model-server-client.ts';
 import { freePort, type Server2, startProcess, stopProcess } from './real-mlflow.ts';
 import { startTestService, type TestService } from './test-service.ts';
+import { toBodyRows } from '../../src/model-server/scoring-protocol.ts';
 
 /** A model that some MLflow serves, and what scikit-learn says of it. */
 export interface ServedModel extends AsyncDisposable {
@@ -96,7 +97,7 @@ export function describeModelServer(name: string, start: () => Promise<ServedMod
       expect(list.body).toMatchObject({ labelled: 1, rejected: 1 });
 
       const client = createModelServerClient({ address: model.address, timeoutMs });
-      const asked = client.invoke([Object.values(missing) as number[]]).finally(() => client.close());
+      const asked = client.invoke(toBodyRows([Object.values(missing) as number[]])).finally(() => client.close());
       if (model.labelsNulls) expect(await asked).toEqual({ predictions: [expect.anything()] });
       else await expect(asked).rejects.toThrow('400');
     });

@@ -27,6 +27,14 @@ export function isTableThere(): boolean {
   return isThere('the table of the committed model', churnCsv !== undefined && existsSync(churnCsv) ? [] : [advice]);
 }
 
+/** Whether haproxy is here, which moves callers from one version to the next. */
+export function isHaproxyThere(): boolean {
+  const found = ['/usr/sbin', '/usr/local/sbin', ...(process.env['PATH'] ?? '').split(':')].some((folder) =>
+    existsSync(join(folder, 'haproxy')),
+  );
+  return isThere('haproxy', found ? [] : ['apt-get install haproxy']);
+}
+
 function isThere(what: string, missing: string[]): boolean {
   if (missing.length === 0) return true;
   const message = `Without ${what}: ${missing.join('; ')}.`;
@@ -42,6 +50,8 @@ export interface Server2 extends AsyncDisposable {
   certificateFile: string;
   keyFile: string;
   trackingUrl: string;
+  /** Database, artifacts, certificates, logs and status.json. */
+  home: string;
   /** Written by the training that registered the model. */
   contractFile: string;
   contract: Contract;
@@ -49,27 +59,36 @@ export interface Server2 extends AsyncDisposable {
   process: ChildProcess;
 }
 
+/** How scripts.training is asked for a model, when it is not the company's. */
+export interface OtherModel {
+  name: string;
+  training: string[];
+}
+
 /**
  * Trains, registers, promotes and serves a model as scripts/ do it: with the committed parameters on the real table where
  * CHURN_CSV names it, else with a short search on the generated one.
+ * @param words more for scripts.serving, such as --front haproxy
  */
-export async function startServer2(): Promise<Server2> {
+export async function startServer2(words: readonly string[] = [], other?: OtherModel): Promise<Server2> {
   await using parts = new AsyncDisposableStack();
   const home = mkdtempSync(join(tmpdir(), 'server-2-'));
   parts.defer(() => rmSync(home, { recursive: true, force: true }));
   const [trackingPort, scoringPort] = [await freePort(), await freePort()];
   const ports = ['--tracking-port', String(trackingPort), '--scoring-port', String(scoringPort)];
-  const serving = startProcess(python, ['-m', 'scripts.serving', '--home', home, ...ports]);
+  const name = other ? ['--model-name', other.name] : [];
+  const serving = startProcess(python, ['-m', 'scripts.serving', '--home', home, ...ports, ...name, ...words]);
   parts.defer(() => stopProcess(serving));
 
   const trackingUrl = `http://127.0.0.1:${trackingPort}`;
   await untilAnswers(`${trackingUrl}/health`, serving);
   const out = join(home, 'contract');
-  const how =
+  const company =
     churnCsv === undefined
       ? ['--data', 'generated', '--trials', '3']
       : ['--data', churnCsv, '--parameters', committedContract];
-  await runPython(['-m', 'scripts.training', ...how, '--out', out], { MLFLOW_TRACKING_URI: trackingUrl });
+  const how = [...(other?.training ?? company), ...name, '--out', out];
+  await runPython(['-m', 'scripts.training', ...how], { MLFLOW_TRACKING_URI: trackingUrl });
   await untilPrinted(serving, /scoring https:/);
 
   const [caFile, certificateFile, keyFile] = ['ca.pem', 'server.pem', 'server.key'].map((name) =>
@@ -87,6 +106,7 @@ export async function startServer2(): Promise<Server2> {
     certificateFile,
     keyFile,
     trackingUrl,
+    home,
     contractFile,
     contract: readContract(contractFile),
     process: serving,

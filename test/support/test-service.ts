@@ -6,7 +6,7 @@ import { createLogger, type Logger } from '../../src/logger.ts';
 import type { ModelServerAddress } from '../../src/model-server/model-server-client.ts';
 import { createService, type Service } from '../../src/service.ts';
 import { readSettings } from '../../src/settings.ts';
-import { createTestDatabase, type DatabaseKind } from './databases.ts';
+import { createTestDatabase, type DatabaseKind, type TestDatabase } from './databases.ts';
 
 export interface TestService extends AsyncDisposable {
   service: Service;
@@ -19,6 +19,8 @@ export interface TestService extends AsyncDisposable {
 
 interface TestServiceOptions {
   database?: DatabaseKind;
+  /** A database that others use too; whoever made it drops it. */
+  on?: TestDatabase;
   environment?: Record<string, string>;
   contract?: Contract;
   /** Of several versions, the one that should be live first. */
@@ -30,7 +32,7 @@ interface TestServiceOptions {
 /** The real service on a free port and a fresh database; with nothing said, the embedded model server and PGlite. */
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   await using parts = new AsyncDisposableStack();
-  const database = parts.use(await createTestDatabase(options.database ?? 'PGlite'));
+  const database = options.on ?? parts.use(await createTestDatabase(options.database ?? 'PGlite'));
   const { logger, lines } = memoryLogger();
   const contracts = options.contracts ?? (options.contract && [options.contract]);
   const settings = readSettings({ PORT: '0', ...database.environment, ...options.environment });

@@ -64,3 +64,25 @@ export function toyCustomer(label: 'low' | 'middle' | 'high' = 'high') {
 
 /** How many rows of a call to the model server are golden. */
 export const golden = goldenRowsPerCall;
+
+export type ToyModel = (vector: readonly number[]) => string;
+
+export interface ToyVersion {
+  contract: Contract;
+  model: ToyModel;
+}
+
+/** A version of the toy model: its own scaler, and its own idea of who is high. */
+export function toyVersion(name: string, model: ToyModel, mean = 170): ToyVersion {
+  const contract = toyContract(model);
+  contract.model.version = name;
+  const [height] = contract.features as [Contract['features'][number]];
+  height.scaling = { mean, scale: mean === 170 ? 10 : 5 };
+  for (const row of contract.goldenRows) row.label = model(goldenVector(contract, row));
+  return { contract, model };
+}
+
+/** The toy model with another idea of who is high: the larger the shift, the fewer. */
+export function shiftedToy(shift: number): ToyModel {
+  return ([height, visits, vip]) => toyLabel([(height as number) - shift, visits as number, vip as number]);
+}

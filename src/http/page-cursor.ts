@@ -2,7 +2,7 @@ import type * as z from 'zod';
 import { ServiceError } from '../errors.ts';
 
 /** Where a page ended, as one opaque word. */
-export function writeCursor(place: Record<string, string>): string {
+export function writeCursor(place: Record<string, string | number | null>): string {
   return Buffer.from(JSON.stringify(place)).toString('base64url');
 }
 
