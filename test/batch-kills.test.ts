@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { readContract } from '../src/contract/contract.ts';
 import { createLastingDatabase, databaseKinds } from './support/databases.ts';
 import {
+  chunksInHand,
   countKept,
   hasEnded,
   readProgress,
@@ -15,10 +16,8 @@ import { longList } from './support/long-list.ts';
 import { createServiceStarter } from './support/service-process.ts';
 
 const isLong = process.env['LONG_TESTS'] === '1';
-const rows = isLong ? 200_000 : 60_000;
+const rows = isLong ? 200_000 : 40_000;
 const kills = isLong ? 20 : 3;
-/** Chunks in hand of one instance: MODEL_SERVER_CONCURRENCY's default, and one that is read or stored beside them. */
-const inHand = 3;
 const contract = readContract('config/rfc_tune/contract.json');
 const list = longList(contract, rows);
 
@@ -73,7 +72,7 @@ describe.each(await databaseKinds())('a list of %s', (kind) => {
       expect(kept).toMatchObject({ batches: ids.length, active: 0, done: kept.chunks });
       expect(kept.current).toBe(ids.length * (rows - list.refused - list.repeated));
       expect(kept.history).toBe(ids.length * list.repeated);
-      expect(kept.repeats).toBeLessThanOrEqual(kills * inHand);
+      expect(kept.repeats).toBeLessThanOrEqual(kills * chunksInHand);
 
       // The same without a kill
       service = await start(database.environment);

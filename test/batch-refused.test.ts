@@ -5,7 +5,7 @@ import { type Call, type StandIn, startStandIn } from './support/stand-in-model-
 import { startTestService, type TestService } from './support/test-service.ts';
 import { golden, toyContract, toyLabel } from './support/toy-model.ts';
 
-const chunkRows = 16_384;
+const chunkRows = 4_096;
 
 describe.each(await databaseKinds())('rows that the model server refuses, on %s', (database) => {
   let test: TestService;

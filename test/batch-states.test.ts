@@ -58,17 +58,17 @@ describe.each(await databaseKinds())('a list on %s', (database) => {
     const early = await fetchList(test, `${body.id}/results`);
     expect([early.status, JSON.parse(early.bytes.toString()).code]).toEqual([409, 'batch_not_ended']);
     await until(() => large === 2);
-    await until(async () => (await progressOf(test, body.id)).rows.labelled === 16_384);
+    await until(async () => (await progressOf(test, body.id)).rows.labelled === 4_096);
     const cancelled = await test.http.delete(`/v1/batches/${body.id}`).expect(200);
     release();
     expect(cancelled.body).toMatchObject({ state: 'cancelled', reason: null, etaSeconds: null });
     // Whatever is still under way, and a list behind it
     await labelList(test, toyList(3));
     const after = await progressOf(test, body.id);
-    expect(after).toMatchObject({ state: 'cancelled', rows: { total: rows, labelled: 16_384, rejected: 0 } });
+    expect(after).toMatchObject({ state: 'cancelled', rows: { total: rows, labelled: 4_096, rejected: 0 } });
     const lines = (await fetchList(test, `${body.id}/results`)).bytes.toString().trimEnd().split('\n').slice(1);
     expect(lines).toHaveLength(rows);
-    expect(lines.filter((line) => /;;;;;row: This row was not labelled/.test(line))).toHaveLength(rows - 16_384);
+    expect(lines.filter((line) => /;;;;;row: This row was not labelled/.test(line))).toHaveLength(rows - 4_096);
     await test.http.get('/v1/customers/X1/label').expect(200);
     await test.http.get(`/v1/customers/X${rows - 1}/label`).expect(404);
     expect((await test.http.delete(`/v1/batches/${body.id}`).expect(200)).body.state).toBe('cancelled');

@@ -137,7 +137,7 @@ describe('cutting', () => {
     const { pieces } = cutBytes(Buffer.concat([Buffer.from('id;x\n'), ...Array.from({ length: 300 }, () => row)]));
     expect(pieces.reduce((sum, { rows }) => sum + rows, 0)).toBe(300_000);
     expect(Math.max(...pieces.map(({ bytes }) => bytes.length))).toBeLessThanOrEqual(4_194_304);
-    expect(new Set(pieces.slice(0, -1).map(({ rows }) => rows))).toEqual(new Set([16_384]));
+    expect(new Set(pieces.slice(0, -1).map(({ rows }) => rows))).toEqual(new Set([4_096]));
     const wide = Buffer.from(`${'a'.repeat(500_000)};1\n`.repeat(40));
     const { pieces: large } = cutBytes(Buffer.concat([Buffer.from('id;x\n'), wide]));
     expect(large.map(({ rows }) => rows)).toEqual([9, 9, 9, 9, 4]);

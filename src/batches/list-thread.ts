@@ -57,7 +57,7 @@ export interface ListThread {
   close(): Promise<void>;
 }
 
-const memory = { maxYoungGenerationSizeMb: 32 };
+const memory = { maxYoungGenerationSizeMb: 16 };
 
 /**
  * Reading and writing lists happens in a thread of its own, so that single customers never wait for it. It begins with

@@ -65,7 +65,7 @@ function hold(rows: ChunkRows, readBy: Contract): HeldRows {
   return { token, features: { count, scales, given, ...toJson(standardized, count) } };
 }
 
-/** The standardised rows as they stand in a request's body: written here, a call of 16,384 holds nobody up. */
+/** The standardised rows as they stand in a request's body: written here, a call of 4,096 holds nobody up. */
 function toJson(standardized: Float64Array, count: number): Pick<ChunkFeatures, 'json' | 'ends'> {
   const width = standardized.length / count;
   const ends = new Uint32Array(count);

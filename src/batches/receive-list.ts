@@ -43,7 +43,7 @@ interface ReceiveListOptions {
   maxRows: number;
 }
 
-const storedRows = 16_384;
+const storedRows = 4_096;
 const touchEveryMs = 10_000;
 /** An upload that has sent nothing for so long will not go on: whoever sent it may send it again. */
 export const uploadSilenceMs = 45_000;

@@ -30,7 +30,7 @@ interface DatabaseOptions {
 const statementTimeoutMs = 10_000;
 const connectTimeoutMs = 3_000;
 const poolSize = 8;
-/** Writing 16,384 labels in one statement: compiling it took a tenth of the time, sorting on disk another. */
+/** Writing thousands of labels in one statement: compiling it took a tenth of the time, sorting on disk another. */
 const sessionOptions = '-c jit=off -c work_mem=32MB';
 
 /**

@@ -79,7 +79,7 @@ export function createLabelStore(queries: Queries): LabelStore {
 
 const currentStatement = 'SELECT * FROM current_labels WHERE customer_id = ANY($1::text[])';
 
-/** One text instead of a row for each: taking 16,384 rows in would hold everybody up. */
+/** One text instead of a row for each: taking 4,096 rows in would hold everybody up. */
 const currentInputsStatement = `
     SELECT coalesce(json_agg(json_build_array(customer_id, inputs, scale, contract_id,
         (extract(epoch FROM received_at) * 1000)::float8)), '[]')::text AS json,

@@ -50,7 +50,7 @@ const headBytes = 262_144;
  * UTF-8; other bytes stay as they are, and only the end tells UTF-8 from Windows-1252.
  */
 export function createListCutter(options: ListCutterOptions): ListCutter {
-  const { kind, given = {}, features = [], maxRows = 16_384, maxBytes = 4_194_304 } = options;
+  const { kind, given = {}, features = [], maxRows = 4_096, maxBytes = 4_194_304 } = options;
   const waiting: Buffer[] = [];
   let waitingBytes = 0;
   let started: { decoder: UploadDecoder; records: RecordCutter; layout: CsvLayout | undefined } | undefined;

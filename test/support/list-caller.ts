@@ -3,6 +3,9 @@ import { endStates } from '../../src/batches/batch.ts';
 import { createDatabase } from '../../src/database/database.ts';
 import { createLogger } from '../../src/logger.ts';
 
+/** Of one instance: MODEL_SERVER_CONCURRENCY's default, and those that are read or stored beside them. */
+export const chunksInHand = 6;
+
 export interface Progress {
   id: string;
   state: (typeof endStates)[number] | 'receiving' | 'pending' | 'running' | 'waiting';
