@@ -92,6 +92,26 @@ describe.each(await databaseKinds())('lists and versions on %s', (database) => {
     expect(none.body).toMatchObject({ state: 'succeeded', rows: { total: 0, duplicates: 0 } });
   }, 60_000);
 
+  it('labels stored standardised features again by what they are in the units of the ERP', async () => {
+    test = await startTestService({
+      database,
+      contracts: [seven.contract, eight.contract],
+      modelServer: standIn.address,
+    });
+    const standardized = { height: 1.5, visits: 0.5, vip: 1 };
+    await test.http.post('/v1/customers/Z1/label').send({ scale: 'standardized', features: standardized }).expect(200);
+    served = eight.model;
+    await label('Z2', { height: 170, visits: 4, vip: 0 }).expect(200);
+    const calls = standIn.calls.length;
+    const { body } = await sendList(test, '{"from":"stored"}', { type: 'application/json' }).expect(202);
+    expect(await untilEnded(test, body.id)).toMatchObject({ rows: { total: 1, labelled: 1 }, modelVersions: { 8: 1 } });
+    // 185 cm, of which version 8's mean is 176
+    const asked = standIn.calls.slice(calls).flatMap(({ vectors }) => vectors.slice(-1));
+    expect(asked).toContainEqual([expect.closeTo(0.9, 12), 0.5, 1]);
+    const { body: kept } = await test.http.get('/v1/customers/Z1/label').expect(200);
+    expect(kept).toMatchObject({ label: eight.model([0.9, 0.5, 1]), model: { version: '8' } });
+  }, 60_000);
+
   it('waits while another version wants other features, holds up no other list, and goes on when it fits', async () => {
     test = await startTestService({
       database,

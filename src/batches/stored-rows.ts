@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import type { Contract } from '../contract/contract.ts';
 import { createFeatureParser, type FeatureVector } from '../contract/feature-vector.ts';
+import { restandardize } from '../contract/scaling.ts';
 import type { InputFault } from '../errors.ts';
 import type { StoredInputs } from '../labels/labelling.ts';
 import type { StoredFeatures } from '../labels/list-labels.ts';
@@ -21,7 +22,11 @@ export async function unpackIds(body: Uint8Array): Promise<string> {
 }
 
 /** Reads the stored features of a chunk's customers by a contract; takes a while, so in the thread for lists. */
-export function readStoredRows(idsJson: string, { json, featureNames }: StoredFeatures, contract: Contract): ChunkRows {
+export function readStoredRows(
+  idsJson: string,
+  { json, features: featuresOf }: StoredFeatures,
+  contract: Contract,
+): ChunkRows {
   const parse = createFeatureParser(contract);
   const stored = new Map((JSON.parse(json) as StoredInputs[]).map((one) => [one[0], one]));
   const accepted: { row: number; customerId: string; vector: FeatureVector; receivedAt: Date }[] = [];
@@ -30,8 +35,9 @@ export function readStoredRows(idsJson: string, { json, featureNames }: StoredFe
     const found = stored.get(customerId);
     if (!found) continue;
     const [, inputs, scale, contractId, receivedAt] = found;
-    const names = featureNames.get(contractId) as string[];
-    const features = Object.fromEntries(names.map((name, i) => [name, inputs[i]]));
+    const from = featuresOf.get(contractId) as Contract['features'];
+    const given = scale === 'standardized' ? restandardize(from, contract.features, inputs) : inputs;
+    const features = Object.fromEntries(from.map(({ name }, i) => [name, given[i]]));
     const read = parse({ features, scale });
     if ('vector' in read) accepted.push({ row, customerId, vector: read.vector, receivedAt: new Date(receivedAt) });
     else refused.push({ row, lineNumber: row + 1, customerId, faults: read.faults.map(toRowFault) });

@@ -11,6 +11,24 @@ export function standardize(contract: Pick<Contract, 'features'>, raw: readonly 
   return contract.features.map(({ scaling }, i) => ((raw[i] as number) - scaling.mean) / scaling.scale);
 }
 
+/**
+ * What one contract standardised, as another one does: it stands for the same in the ERP's units. A feature that both
+ * scale alike, or that the other one lacks, stays as it is.
+ * @param standardized one number a feature, in the order of `from`, which is also that of the answer.
+ */
+export function restandardize(
+  from: Contract['features'],
+  to: Contract['features'],
+  standardized: readonly number[],
+): number[] {
+  return from.map(({ name, scaling: was }, i) => {
+    const value = standardized[i] as number;
+    const is = to.find((feature) => feature.name === name)?.scaling ?? was;
+    if (is.mean === was.mean && is.scale === was.scale) return value;
+    return (value * was.scale + was.mean - is.mean) / is.scale;
+  });
+}
+
 /** A golden row as the model takes it: ordered and standardised by this contract. */
 export function goldenVector(contract: Contract, row: GoldenRow): number[] {
   return standardize(

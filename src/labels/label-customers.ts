@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Contract, LabelCode } from '../contract/contract.ts';
 import type { FeatureVector } from '../contract/feature-vector.ts';
+import { restandardize } from '../contract/scaling.ts';
 import { type InputFault, ServiceError, toServiceError } from '../errors.ts';
 import { createMicroBatcher, type MicroBatcher } from '../model-server/micro-batcher.ts';
 import type { ModelGuard } from '../model-guard/model-guard.ts';
@@ -161,7 +162,8 @@ export function createLabelCustomers(options: LabelCustomersOptions): LabelCusto
       const given = await Promise.all(
         labels.map(async ({ inputs, scale, contractId }) => {
           const { features } = await options.contracts.byId(contractId);
-          return { features: Object.fromEntries(features.map(({ name }, i) => [name, inputs[i]])), scale };
+          const values = scale === 'standardized' ? restandardize(features, guard.expected().features, inputs) : inputs;
+          return { features: Object.fromEntries(features.map(({ name }, i) => [name, values[i]])), scale };
         }),
       );
       const accepted = given.flatMap((body, i) => {

@@ -22,7 +22,7 @@ export interface StoredFeatures {
   /** An array of StoredInputs. */
   json: string;
   /** By contract id, what the inputs are of. */
-  featureNames: Map<number, string[]>;
+  features: Map<number, Contract['features']>;
 }
 
 interface ListLabelsOptions {
@@ -40,11 +40,8 @@ export function createListLabels({ labels, labelQueries, contracts, freshness }:
 
     async storedFeatures(idsJson) {
       const { json, contractIds } = await labels.currentInputs(idsJson);
-      const named = contractIds.map(async (id) => {
-        const { features } = await contracts.byId(id);
-        return [id, features.map(({ name }) => name)] as const;
-      });
-      return { json, featureNames: new Map(await Promise.all(named)) };
+      const known = contractIds.map(async (id) => [id, (await contracts.byId(id)).features] as const);
+      return { json, features: new Map(await Promise.all(known)) };
     },
   };
 }

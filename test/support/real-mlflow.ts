@@ -8,12 +8,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Contract, readContract } from '../../src/contract/contract.ts';
 import type { ModelServerAddress } from '../../src/model-server/model-server-client.ts';
+import { giveUpTraining, keepTrained, takeTrained } from './trained-home.ts';
 
 const python = process.env['PYTHON'] ?? '.venv/bin/python';
 const committedContract = 'config/rfc_tune/contract.json';
 
 /** The table behind the committed model, where it is; without it a small generated one serves. */
 export const churnCsv = process.env['CHURN_CSV'];
+
+const companyTraining =
+  churnCsv === undefined
+    ? ['--data', 'generated', '--trials', '3']
+    : ['--data', churnCsv, '--parameters', committedContract];
 
 /** Whether servers 1 and 2 can run here; said when not, and under REAL_PEERS=required an error. */
 export function isMlflowThere(): boolean {
@@ -74,6 +80,8 @@ export async function startServer2(words: readonly string[] = [], other?: OtherM
   await using parts = new AsyncDisposableStack();
   const home = mkdtempSync(join(tmpdir(), 'server-2-'));
   parts.defer(() => rmSync(home, { recursive: true, force: true }));
+  const isTrained = !other && (await takeTrained(home));
+  if (!other && !isTrained) parts.defer(giveUpTraining);
   const [trackingPort, scoringPort] = [await freePort(), await freePort()];
   const ports = ['--tracking-port', String(trackingPort), '--scoring-port', String(scoringPort)];
   const name = other ? ['--model-name', other.name] : [];
@@ -83,12 +91,13 @@ export async function startServer2(words: readonly string[] = [], other?: OtherM
   const trackingUrl = `http://127.0.0.1:${trackingPort}`;
   await untilAnswers(`${trackingUrl}/health`, serving);
   const out = join(home, 'contract');
-  const company =
-    churnCsv === undefined
-      ? ['--data', 'generated', '--trials', '3']
-      : ['--data', churnCsv, '--parameters', committedContract];
-  const how = [...(other?.training ?? company), ...name, '--out', out];
-  await runPython(['-m', 'scripts.training', ...how], { MLFLOW_TRACKING_URI: trackingUrl });
+  const train = (how: readonly string[]) =>
+    runPython(['-m', 'scripts.training', ...how, ...name, '--out', out], { MLFLOW_TRACKING_URI: trackingUrl });
+  if (other) await train(other.training);
+  else if (!isTrained) {
+    await train(companyTraining);
+    await keepTrained(home);
+  }
   await untilPrinted(serving, /scoring https:/);
 
   const [caFile, certificateFile, keyFile] = ['ca.pem', 'server.pem', 'server.key'].map((name) =>
