@@ -32,7 +32,8 @@ export type ScoreChunk = (features: ChunkFeatures, readBy: Contract) => Promise<
 const rowsPerCall = 4_096;
 /** Of a model server that is too slow for more. */
 const leastRowsPerCall = 256;
-const rowsPerCallWhenBusy = 1_024;
+/** Measured beside 8 callers: their p99 is 2.5 times that without a list; 2.1 with 1,024 rows, 3.1 with 2,048. */
+const rowsPerCallWhenBusy = 1_536;
 /** To find what is refused in one call: 160 rows of 4,096 wherever they stand, or as many as there are of 1,024. */
 const mostCalls = 2_048;
 
