@@ -105,11 +105,11 @@ describe.each(await databaseKinds())('lists and versions on %s', (database) => {
     const calls = standIn.calls.length;
     const { body } = await sendList(test, '{"from":"stored"}', { type: 'application/json' }).expect(202);
     expect(await untilEnded(test, body.id)).toMatchObject({ rows: { total: 1, labelled: 1 }, modelVersions: { 8: 1 } });
-    // 185 cm, of which version 8's mean is 176
+    // 185 cm, where version 8 has a mean of 176 and a scale of 5
     const asked = standIn.calls.slice(calls).flatMap(({ vectors }) => vectors.slice(-1));
-    expect(asked).toContainEqual([expect.closeTo(0.9, 12), 0.5, 1]);
+    expect(asked).toContainEqual([expect.closeTo(1.8, 12), 0.5, 1]);
     const { body: kept } = await test.http.get('/v1/customers/Z1/label').expect(200);
-    expect(kept).toMatchObject({ label: eight.model([0.9, 0.5, 1]), model: { version: '8' } });
+    expect(kept).toMatchObject({ label: eight.model([1.8, 0.5, 1]), model: { version: '8' } });
   }, 60_000);
 
   it('waits while another version wants other features, holds up no other list, and goes on when it fits', async () => {
