@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
 from mlflow.tracking import MlflowClient
 
 from scripts.evaluation.comparison import Comparison, check_comparable, compare
-from scripts.evaluation.held_out import known_rows, parts_of
+from scripts.evaluation.held_out import known_rows, parts_of, trained_customers
 from scripts.evaluation.importance import Importance, importances
 from scripts.evaluation.labelled_table import Cells, Columns, LabelledTable, read_by_contract, read_cells
 from scripts.evaluation.measures import Measures, measure
@@ -127,6 +127,12 @@ def read_tables(
         table = read_by_contract(cells, version.contract)
         notes = list(map(left_out, table.left_out))
         if training is None:
+            trained = trained_customers(client, version, table)
+            if trained:
+                raise Refused(
+                    f"{version.title} was trained on {trained:,} customers of {table.name}: give the table that it was "
+                    "trained on with --data too, so that the rows which it knows are left out"
+                )
             notes.append("without --data nobody knows whether the version was trained on some of these customers")
         else:
             seen = known_rows(table, training)

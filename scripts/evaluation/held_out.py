@@ -84,6 +84,15 @@ def scaling_fits(contract: ModelContract, training: np.ndarray) -> bool:
     )
 
 
+def trained_customers(client: MlflowClient, version: ModelVersion, table: LabelledTable) -> int:
+    """How many of the table's customers are in the training part of the run's split; 0 where it kept none."""
+    text = read_artifact(client, version.run_id, SPLIT_ARTIFACT)
+    if text is None:
+        return 0
+    split = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    return int(np.isin(table.ids.astype(str), split.loc[split["part"] == "train", "customer_id"].to_numpy(str)).sum())
+
+
 def known_rows(table: LabelledTable, training: LabelledTable) -> np.ndarray:
     """Which rows of the table [n] equal a training row in every feature and in the label, bool [n]."""
     seen = {row.tobytes() for row in with_labels(training)}

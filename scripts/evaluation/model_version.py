@@ -101,15 +101,16 @@ def find_version(client: MlflowClient, name: str, wanted: str) -> ModelVersion:
 
 
 def open_run(client: MlflowClient, name: str, run_id: str) -> ModelVersion:
-    """A run, as the version that was registered from it if there is one."""
+    """A run, as the version that was registered from it if there is one; of several the one that its contract names."""
     try:
         client.get_run(run_id)
     except MlflowException as error:
         raise Refused(f"there is no run {run_id} at {mlflow.get_tracking_uri()}") from error
-    for one in versions_of(client, name):
-        if one.run_id == run_id:
-            return open_registered(client, one)
     contract = download_contract(client, name, run_id)
+    registered = [one for one in versions_of(client, name) if one.run_id == run_id]
+    if registered:
+        named = contract.body["model"].get("version")
+        return open_registered(client, next((one for one in registered if str(one.version) == named), registered[0]))
     model = load_model(f"runs:/{run_id}/{MODEL_ARTIFACT}", f"run {run_id[:8]}")
     return ModelVersion(name, None, None, run_id, model, contract)
 

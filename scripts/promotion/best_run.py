@@ -1,5 +1,6 @@
 """The runs of the experiment by F1, and the best of them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -13,7 +14,7 @@ from scripts.evaluation.refusal import Refused
 METRICS = ("crossValidatedF1", "testF1", "f1_score", "f1")
 MODEL_TAG = "mlflow.log-model.history"
 PARENT_TAG = "mlflow.parentRunId"
-MOST_RUNS = 1000
+RUNS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ def list_runs(
     if found is None:
         raise Refused(f"there is no experiment {experiment}: train first, or name it with --experiment")
     runs = [
-        run for run in client.search_runs(
-            [found.experiment_id], "attributes.status = 'FINISHED'", max_results=MOST_RUNS,
-        )
+        run for run in finished_runs(client, found.experiment_id)
         if MODEL_TAG in run.data.tags and PARENT_TAG not in run.data.tags
     ]
     names = [metric] if metric else [name for name in METRICS if any(name in run.data.metrics for run in runs)]
@@ -54,6 +53,19 @@ def list_runs(
     registered = {one.run_id: one for one in reversed(versions_of(client, model_name))}
     candidates = [as_candidate(run, names[0], registered.get(run.info.run_id)) for run in scored]
     return names[0], sorted(candidates, key=lambda one: (-one.f1, -one.started.timestamp()))
+
+
+def finished_runs(client: MlflowClient, experiment_id: str) -> Iterator[Run]:
+    """All of them, page by page: each search has as many runs as trials."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], "attributes.status = 'FINISHED'", max_results=RUNS_AT_ONCE, page_token=token,
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def as_candidate(run: Run, metric: str, registered: RegisteredVersion | None) -> Candidate:

@@ -19,6 +19,11 @@ def check_fitness(client: MlflowClient, version: ModelVersion) -> str:
     named = contract.body["model"]
     if named.get("runId") not in (None, version.run_id):
         raise Refused(f"{version.title}: its contract is of the run {named['runId'][:8]}, not of its own")
+    if version.version and named.get("version") not in (None, version.version):
+        raise Refused(
+            f"{version.title}: its contract is of version {named['version']}, and server 2 would not serve it under "
+            "another number; promote that one"
+        )
     rows = len(contract.golden_labels)
     if rows < FEWEST_GOLDEN_ROWS:
         raise Refused(f"{version.title}: its contract has {rows} golden rows, and {FEWEST_GOLDEN_ROWS} are needed")

@@ -30,24 +30,24 @@ class TlsFiles:
     ca_file: Path | None
 
 
-def ensure_certificate(folder: Path, host: str) -> TlsFiles:
+def ensure_certificate(folder: Path, host: str, more: Iterable[str] = ()) -> TlsFiles:
     """The certificate in `folder` (ca.pem, server.pem, server.key), made anew unless it still holds.
 
     It holds when it names every name of this server, fits its key and CA, and has 30 days to run. The CA's
     own key is not kept: a new certificate is a new CA file, and nobody can sign with a stolen one.
     """
     files = TlsFiles(folder / "server.pem", folder / "server.key", folder / "ca.pem")
-    names = server_names(host)
+    names = server_names(host, more)
     if not still_holds(files, names):
         folder.mkdir(parents=True, exist_ok=True)
         make_certificate(files, names)
     return files
 
 
-def server_names(host: str) -> list[str]:
-    """Names and addresses under which this server is called."""
+def server_names(host: str, more: Iterable[str] = ()) -> list[str]:
+    """Names and addresses under which this server is called, `more` being those that the machine does not know of."""
     own = ["localhost", "127.0.0.1", "::1", socket.gethostname()]
-    return list(dict.fromkeys(own if host in LOOPBACK_OF_WILDCARD else [*own, host]))
+    return list(dict.fromkeys([*own, *([] if host in LOOPBACK_OF_WILDCARD else [host]), *more]))
 
 
 def still_holds(files: TlsFiles, names: Iterable[str]) -> bool:

@@ -54,7 +54,7 @@ frontend registry
     bind {host}:{registry_port} ssl crt "{pem}" alpn http/1.1
     acl readable path {readable}
     acl artifact path /get-artifact
-    acl contract url_param(path),url_dec -m beg contract/
+    acl contract query -m reg {contract_query}
     acl climbing query,url_dec,url_dec -m sub ..
     http-request deny deny_status 405 unless METH_GET
     http-request deny deny_status 403 unless readable or artifact
@@ -65,6 +65,12 @@ frontend registry
 backend tracking
     server tracking {local}:{tracking_port}
 """
+
+
+CONTRACT_PATH = "path=contract(/|%2F)[A-Za-z0-9._-]+"
+RUN = "run_uuid=[0-9a-f]+"
+# The whole query: MLflow splits it elsewhere than haproxy does, so that a part of it proves nothing
+CONTRACT_QUERY = f"-i ^({CONTRACT_PATH}&{RUN}|{RUN}&{CONTRACT_PATH})$"
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,8 @@ def haproxy_config(settings: HaproxySettings, slots: list[Slot]) -> str:
         "socket": settings.socket, "pem": settings.pem, "host": bracketed(settings.host), "backend": BACKEND,
         "scoring_port": settings.scoring_port, "registry_port": settings.registry_port,
         "tracking_port": settings.tracking_port, "local": bracketed(local_host(settings.host)),
-        "readable": " ".join(READABLE), "slots": "\n".join(slot_line(slot, settings.calls_each) for slot in slots),
+        "readable": " ".join(READABLE), "contract_query": CONTRACT_QUERY,
+        "slots": "\n".join(slot_line(slot, settings.calls_each) for slot in slots),
     }
     return (TEMPLATE + (REGISTRY_TEMPLATE if settings.registry_port else "")).format(**values)
 

@@ -70,7 +70,14 @@ class HaproxyFront:
                     f"set server {BACKEND}/{new.name} state ready"]
         if old:
             commands.append(f"set server {BACKEND}/{old.name} state drain")
-        self._apply([Slot(new.name, served.port, True), *([Slot(old.name, old.port, False)] if old else [])], commands)
+        try:
+            self._apply([Slot(new.name, served.port, True), *([Slot(old.name, old.port, False)] if old else [])], commands)
+        except FrontFailed:
+            # Told, but perhaps not heard: what is not known to be open must not be left so
+            undo = [f"set server {BACKEND}/{new.name} state maint"]
+            with suppress(FrontFailed):
+                self._command("; ".join(undo + ([f"set server {BACKEND}/{old.name} state ready"] if old else [])))
+            raise
         return served
 
     def take_back(self, served: Scoring) -> None:

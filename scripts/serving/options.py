@@ -38,6 +38,7 @@ class ServingOptions:
     registry_port: int | None = None
     backend_store: str | None = None
     artifacts: str | None = None
+    certificate_names: tuple[str, ...] = ()
 
 
 def parse_options(arguments: list[str] | None = None) -> ServingOptions:
@@ -57,10 +58,11 @@ def parse_options(arguments: list[str] | None = None) -> ServingOptions:
         parser.error("--registry-port is for a tracking server in clear text; with --tracking-tls read it at its own port")
     if given.registry_port and given.front == "none":
         parser.error("--registry-port needs haproxy; without it use --tracking-tls")
-    own = {"home", "certfile", "keyfile"}
+    own = {"home", "certfile", "keyfile", "certificate_name"}
     return ServingOptions(
         home=given.home.absolute(),
         tls=TlsFiles(given.certfile.absolute(), given.keyfile.absolute(), None) if given.certfile else None,
+        certificate_names=tuple(given.certificate_name),
         backend_store=os.environ.get("MLFLOW_BACKEND_STORE_URI"),
         artifacts=os.environ.get("MLFLOW_ARTIFACTS_DESTINATION"),
         **{name: value for name, value in vars(given).items() if name not in own},
@@ -91,6 +93,8 @@ def make_parser() -> argparse.ArgumentParser:
     scoring.add_argument("--workers", type=int, default=min(cores(), MOST_SCORING_WORKERS),
                          help="processes (default: one a core, at most 8)")
     scoring.add_argument("--threads", type=int, default=2, help="threads of each (default 2)")
+    scoring.add_argument("--certificate-name", action="append", default=[], metavar="NAME",
+                         help="name or address that others call this machine by, for the certificate made here (may be repeated)")
     scoring.add_argument("--certfile", type=Path, help="PEM certificate (default: made here)")
     scoring.add_argument("--keyfile", type=Path, help="PEM key of --certfile")
     promotions = parser.add_argument_group("promotions")

@@ -150,8 +150,9 @@ class Promotions:
             before = self._registry.read_version(self._options.model_name, self._remembered)
         except RegistryAway:
             return None
-        self._remembered = None
-        return before
+        if before is None:
+            self._remembered = None
+        return before if before and self._refusals.is_due(before) else None
 
     def _golden_rows(self, version: Version) -> GoldenRows | None:
         try:
@@ -165,7 +166,7 @@ class Promotions:
 
     def _tend_candidate(self, candidate: Scoring) -> None:
         number = candidate.version.number
-        if self._live and self._wanted and self._wanted.number != number:
+        if self._live and not self._registry_fault and (self._wanted is None or self._wanted.number != number):
             say(f"version {number} is not in {self._options.stage} any more; it is not moved to")
             self._drop(candidate)
             return
@@ -233,6 +234,7 @@ class Promotions:
                 "version": live.served.version.number, "answers": live.is_up, "since": live.since,
                 "goldenRows": len(live.served.golden.labels) if live.served.golden else 0, "restarts": live.restarts,
             },
+            "lastLive": live.served.version.number if live else self._remembered,
             "candidate": candidate and candidate.version.number,
             "draining": self._draining and self._draining[0].version.number,
             "refused": self._refusals.summary(),

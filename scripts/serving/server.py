@@ -29,7 +29,7 @@ def serve(options: ServingOptions) -> None:
         if port:
             require_free_port(options.host, port)
     options.home.mkdir(parents=True, exist_ok=True)
-    tls = options.tls or ensure_certificate(options.home / "certificates", options.host)
+    tls = options.tls or ensure_certificate(options.home / "certificates", options.host, options.certificate_names)
     program = chosen_haproxy(options)
     require_plain_paths(options, tls, program)
     with tempfile.TemporaryDirectory(prefix="server-2-") as folder, Processes(options.home / "logs") as processes:

@@ -38,6 +38,6 @@ class StatusFile:
         """The number of the version that answered last, before this start; None when that is not known."""
         try:
             status = json.loads(self._path.read_text(encoding="utf-8"))
-            return status["live"]["version"] if status["model"] == model_name else None
+            return status["lastLive"] if status["model"] == model_name else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

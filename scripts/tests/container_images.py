@@ -24,15 +24,15 @@ class CommandFailed(Exception):
     """A command ended with another status than 0; the message has the end of what it said, `output` all of it."""
 
     def __init__(self, finished: subprocess.CompletedProcess):
-        self.output = finished.stdout
-        end = "\n".join(finished.stdout.splitlines()[-SHOWN_LINES:])
+        self.output = finished.stdout + (finished.stderr or "")
+        end = "\n".join(self.output.splitlines()[-SHOWN_LINES:])
         super().__init__(f"{' '.join(finished.args)} ended with {finished.returncode}:\n{end}")
 
 
-def run(command: list[str | Path], **options: object) -> str:
-    """The output of a command; raises CommandFailed."""
+def run(command: list[str | Path], *, stderr: int = subprocess.STDOUT, **options: object) -> str:
+    """The output of a command, with its errors unless these go elsewhere; raises CommandFailed."""
     finished = subprocess.run(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=stderr, text=True,
         **({"timeout": BUILD_TIMEOUT_S} | options),
     )
     if finished.returncode:
@@ -41,8 +41,8 @@ def run(command: list[str | Path], **options: object) -> str:
 
 
 def buildah(*arguments: str | Path) -> str:
-    """One buildah command on the store of these tests."""
-    return run(["buildah", "--root", STORE, "--runroot", RUN, *arguments])
+    """One buildah command on the store of these tests; it may warn of networks, which no build here uses."""
+    return run(["buildah", "--root", STORE, "--runroot", RUN, *arguments], stderr=subprocess.PIPE)
 
 
 def build_images(builds: dict[str, dict[str, str]]) -> None:

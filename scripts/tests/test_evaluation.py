@@ -138,7 +138,11 @@ def test_new_table_leaves_out_training_rows_and_unreadable_ones_by_reason(
     ):
         assert reason in told
     assert new.comparison.rows == 696
-    alone = evaluate(client, replace(options, data=None, new=str(fresh.path)))
+    with pytest.raises(Refused, match="was trained on 324 customers of fresh.csv"):
+        evaluate(client, replace(options, data=None, new=str(fresh.path)))
+    strangers = pd.read_csv(fresh.path, dtype=str).assign(customer_id=lambda table: "F" + table["customer_id"])
+    strangers.to_csv(tmp_path / "strangers.csv", index=False)
+    alone = evaluate(client, replace(options, data=None, new=str(tmp_path / "strangers.csv")))
     assert new.table.labels.mean() == pytest.approx(0.3, abs=0.06)
     assert [one.key for one in alone.tables] == ["new"]
     assert "without --data nobody knows" in alone.tables[0].notes[-1]

@@ -8,7 +8,7 @@ import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
-from scripts.evaluation.model_version import open_run, read_artifact, use_tracking
+from scripts.evaluation.model_version import find_version, open_run, read_artifact, use_tracking
 from scripts.evaluation.refusal import Refused
 from scripts.promotion.__main__ import main
 from scripts.promotion.best_run import best_run, list_runs
@@ -38,8 +38,9 @@ def stages(client: MlflowClient) -> dict[str, str]:
 
 
 def test_best_run_is_registered_and_goes_through_staging_to_production(
-    client: MlflowClient, toy: Toy, caplog: pytest.LogCaptureFixture,
+    client: MlflowClient, toy: Toy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("scripts.promotion.best_run.RUNS_AT_ONCE", 1)
     register(client, MODEL, train_run(client, MODEL, toy, WEAK, f1=0.6), "Production")
     best = train_run(client, MODEL, toy, STRONG, f1=0.9)
     with mlflow.start_run(run_name="a trial without a model"):
@@ -58,6 +59,11 @@ def test_best_run_is_registered_and_goes_through_staging_to_production(
         assert any(step in line for line in told)
     promote(client, open_run(client, MODEL, best))
     assert caplog.messages[-1] == "version 2 is in Production already: nothing to do"
+    client.create_model_version(MODEL, mlflow.get_run(best).info.artifact_uri + "/model", best)
+    assert open_run(client, MODEL, best).version == "2"
+    with pytest.raises(Refused, match="version 3: its contract is of version 2(.|\n)*promote that one"):
+        promote(client, find_version(client, MODEL, "3"))
+    assert stages(client) == {"1": "Archived", "2": "Production", "3": "None"}
 
 
 def test_rollback_goes_back_step_by_step_and_never_to_what_it_led_away_from(client: MlflowClient, toy: Toy) -> None:

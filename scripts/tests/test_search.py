@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from scripts.tests.payment_model.table import CATALOGUE_FILE
 from scripts.training import cross_validation
 from scripts.training import search as search_module
+from scripts.training.__main__ import parse_options
 from scripts.training.acquire import acquire
 from scripts.training.catalogue import read_catalogue
 from scripts.training.cross_validation import f1_of, fold_scores
@@ -155,3 +156,11 @@ def test_intervals_are_of_the_same_f1(catalogue) -> None:
     low, high = mean_interval([0.8, 0.82, 0.84])
     reach = 4.3027 * 0.02 / 3**0.5
     assert [low, high] == pytest.approx([0.82 - reach, 0.82 + reach], rel=1e-4)
+
+
+def test_the_password_of_the_study_is_in_no_command_line(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--study", "postgresql://optuna:secret@127.0.0.1/study"])
+    told = capsys.readouterr().err
+    assert "PGPASSWORD" in told and "secret" not in told
+    assert parse_options(["--study", "postgresql://optuna@127.0.0.1/study"]).storage.endswith("/study")

@@ -53,6 +53,7 @@ def test_damaged_certificate_is_made_anew(tmp_path: Path) -> None:
 
 def test_wildcard_host_is_no_name() -> None:
     assert "0.0.0.0" not in server_names("0.0.0.0")
+    assert server_names("0.0.0.0", ["server-2.internal", "10.0.0.2"])[-2:] == ["server-2.internal", "10.0.0.2"]
 
 
 def test_port_in_use_is_said() -> None:

@@ -1,6 +1,7 @@
 """Options, the registry's answers, golden rows, refusals, the status file and haproxy's configuration."""
 
 import json
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from scripts.serving.certificates import ensure_certificate
@@ -20,6 +22,7 @@ from scripts.serving.refusals import Refusals
 from scripts.serving.registry import NoContract, Registry, RegistryAway, Version
 from scripts.serving.status_file import StatusFile
 from scripts.serving.tracking import client_environment, tracking_command, tracking_environment
+from scripts.training.registry import use_server
 
 VERSION = Version("rfc_tune", "3", "run", 1)
 CONTRACT = {
@@ -127,7 +130,7 @@ def test_a_refused_version_is_due_again_later_or_when_the_registry_changes() -> 
 
 def test_the_status_file_remembers_what_answered(tmp_path: Path) -> None:
     assert StatusFile(tmp_path).last_live("rfc_tune") is None
-    StatusFile(tmp_path).write({"model": "rfc_tune", "live": {"version": "3"}})
+    StatusFile(tmp_path).write({"model": "rfc_tune", "live": None, "lastLive": "3"})
     assert StatusFile(tmp_path).last_live("rfc_tune") == "3"
     assert StatusFile(tmp_path).last_live("other") is None
     (tmp_path / "status.json").write_text("damaged")
@@ -176,3 +179,22 @@ def stand_in(status: int, reply: object, asked: list[bytes] | None = None) -> It
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_training_trusts_whom_mlflow_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = ensure_certificate(tmp_path, "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate_file, tls.key_file)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"https://127.0.0.1:{server.server_port}"
+        before = mlflow.get_tracking_uri()
+        with pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
+            use_server(address)
+        for name, value in (("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tls.ca_file)), ("MLFLOW_TRACKING_INSECURE_TLS", "true")):
+            with monkeypatch.context() as patch:
+                patch.setenv(name, value)
+                use_server(address)
+        mlflow.set_tracking_uri(before)
+        server.shutdown()

@@ -100,6 +100,8 @@ def test_server_3_reads_versions_and_contracts(registry: ReadOnlyRegistry, targe
     ("GET", "/get-artifact?path=contract%2F%2E%2E%2Fmodel/model.pkl&run_uuid={run}", 403),
     ("GET", "/get-artifact?path=contract/%252e%252e/model/model.pkl&run_uuid={run}", 403),
     ("GET", "/get-artifact?run_uuid={run}&path=/etc/passwd", 403),
+    ("GET", "/get-artifact?x;path=contract/&path=model/model.pkl&run_uuid={run}", 403),
+    ("GET", "/get-artifact?path=contract/contract.json&path=model/model.pkl&run_uuid={run}", 403),
     ("GET", "/model-versions/get-artifact?path=contract/contract.json&name=rfc_tune&version=1", 403),
 ])
 def test_server_3_reads_nothing_else_and_changes_nothing(

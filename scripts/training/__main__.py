@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import optuna
 from mlflow.exceptions import MlflowException
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trials", type=positive, default=50, help="points of the parameter search (default 50)")
     parser.add_argument(
-        "--study", metavar="FILE|URL",
+        "--study", type=without_password, metavar="FILE|URL",
         help=f"database of the search, which goes on where it was interrupted (default {STUDY_FILE} in --out)",
     )
     parser.add_argument(
@@ -80,6 +81,13 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
     return int(text)
+
+
+def without_password(text: str) -> str:
+    """A file or a URL that others on the machine may read."""
+    if "://" in text and urlsplit(text).password is not None:
+        raise argparse.ArgumentTypeError("others can read a command line: leave the password to PGPASSWORD or ~/.pgpass")
+    return text
 
 
 def existing_file(text: str) -> Path:

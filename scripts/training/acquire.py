@@ -51,7 +51,9 @@ def read_database(url: str, query: Path | None, max_rows: int) -> RawTable:
         raise TableFaults("database", ["--query FILE is missing: the SELECT whose columns are the catalogue's"])
     if not query.is_file():
         raise FileNotFoundError(f"--query {query}: no such file")
-    return RawTable(f"sql:{query.name}", read_query(url, query.read_text(encoding="utf-8"), max_rows))
+    cells = read_query(url, query.read_text(encoding="utf-8"), max_rows)
+    # A database may give the same rows in another order each time, and the split goes by it
+    return RawTable(f"sql:{query.name}", cells.sort_values(list(cells.columns), kind="stable", ignore_index=True))
 
 
 def read_csv(path: Path) -> RawTable:

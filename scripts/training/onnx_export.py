@@ -49,7 +49,10 @@ def export_onnx(forest: RandomForestClassifier, name: str) -> bytes:
         )
     onnx_bytes = model.SerializeToString()
     if len(onnx_bytes) > MAX_BYTES:
-        raise ExportFailed(f"the ONNX file has {len(onnx_bytes):,} bytes, at most {MAX_BYTES:,} are allowed")
+        raise ExportFailed(
+            f"the ONNX file has {len(onnx_bytes):,} bytes, at most {MAX_BYTES:,} are allowed: a forest grows with its table, "
+            "so give fewer rows, or with --parameters fewer or shallower trees"
+        )
     return onnx_bytes
 
 

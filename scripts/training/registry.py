@@ -1,6 +1,8 @@
 """Server 2 as training sees it: the tracked run, the registered version and its stage."""
 
 import logging
+import os
+import ssl
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -31,7 +33,7 @@ def use_server(tracking_uri: str) -> None:
     """Makes MLflow use this server. Raises ConnectionError when nobody answers there."""
     if tracking_uri.startswith("http"):
         try:
-            urlopen(f"{tracking_uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S).close()
+            urlopen(f"{tracking_uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT_S, context=trust()).close()
         except HTTPError:
             pass
         except (URLError, OSError) as error:
@@ -39,6 +41,13 @@ def use_server(tracking_uri: str) -> None:
                 f"no MLflow at {tracking_uri} ({error}): start scripts.serving or set MLFLOW_TRACKING_URI"
             ) from error
     mlflow.set_tracking_uri(tracking_uri)
+
+
+def trust() -> ssl.SSLContext:
+    """Whom MLflow itself trusts by its own variables."""
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return ssl._create_unverified_context()
+    return ssl.create_default_context(cafile=os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH"))
 
 
 def connect(tracking_uri: str, experiment: str) -> None:
