@@ -3,24 +3,12 @@ import { databaseKinds } from './support/databases.ts';
 import { fetchList, progressOf, sendList, toyList, untilEnded, untilState } from './support/lists.ts';
 import { type StandIn, startStandIn } from './support/stand-in-model-server.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
-import { golden, shiftedToy, toyContract, toyLabel, type ToyModel, toyVersion } from './support/toy-model.ts';
+import { golden, narrowVersion, shiftedToy, toyLabel, type ToyModel, toyVersion } from './support/toy-model.ts';
 import { until } from './support/until.ts';
 
 const seven = toyVersion('7', toyLabel);
 const eight = toyVersion('8', shiftedToy(0.6), 176);
-
-/** A version that wants two features, and refuses rows that have three. */
-const narrow = (() => {
-  const model: ToyModel = (vector) => {
-    if (vector.length !== 2) throw new Error('two features');
-    return toyLabel([vector[0] as number, vector[1] as number, 0]);
-  };
-  const contract = toyContract(([height, visits]) => model([height as number, visits as number]));
-  contract.model.version = '10';
-  contract.features.pop();
-  for (const row of contract.goldenRows) delete row.features['vip'];
-  return { contract, model };
-})();
+const narrow = narrowVersion();
 
 describe.each(await databaseKinds())('lists and versions on %s', (database) => {
   let standIn: StandIn;

@@ -2,7 +2,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import { goldenVector } from '../src/contract/scaling.ts';
 import { type StandIn, startStandIn } from './support/stand-in-model-server.ts';
 import { startTestService, type TestService } from './support/test-service.ts';
-import { shiftedToy, toyContract, toyLabel, type ToyModel, type ToyVersion, toyVersion } from './support/toy-model.ts';
+import {
+  narrowVersion,
+  shiftedToy,
+  toyLabel,
+  type ToyModel,
+  type ToyVersion,
+  toyVersion,
+} from './support/toy-model.ts';
 
 const cautious = shiftedToy(0.6);
 const seven = toyVersion('7', toyLabel);
@@ -134,17 +141,7 @@ it('says so when no golden row tells two versions apart, and goes on labelling',
 });
 
 describe('a version with other features', () => {
-  const narrow = (() => {
-    const model: ToyModel = (vector) => {
-      if (vector.length !== 2) throw new Error('two features');
-      return toyLabel([vector[0] as number, vector[1] as number, 0]);
-    };
-    const contract = toyContract(([height, visits]) => model([height as number, visits as number]));
-    contract.model.version = '10';
-    contract.features.pop();
-    for (const row of contract.goldenRows) delete row.features['vip'];
-    return { contract, model };
-  })();
+  const narrow = narrowVersion();
 
   it('is found when the rows of the expected one are refused', async () => {
     const respond = standIn.respond;

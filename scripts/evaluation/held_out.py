@@ -42,15 +42,12 @@ def parts_of(client: MlflowClient, version: ModelVersion, table: LabelledTable) 
 
 def by_artifact(version: ModelVersion, table: LabelledTable, text: str) -> Parts:
     """The parts by the customers' ids, from the columns customer_id and part (train or test)."""
-    split = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
     place = {customer: number for number, customer in enumerate(table.ids)}
-    customers = {part: split.loc[split["part"] == part, "customer_id"] for part in ("train", "test")}
-    training, held_out = (
-        np.array([place[one] for one in customers[part] if one in place], dtype=np.int64) for part in ("train", "test")
-    )
+    parts = read_split(text)
+    training, held_out = (np.array([place[one] for one in part if one in place], dtype=np.int64) for part in parts)
     if not len(training) or not len(held_out):
         raise Refused(f"{table.name} has no customers of both parts of the split of {version.title}")
-    missing = len(split) - len(training) - len(held_out)
+    missing = sum(map(len, parts)) - len(training) - len(held_out)
     others = len(table) - len(training) - len(held_out)
     how = f"by the run's {SPLIT_ARTIFACT}"
     if missing:
@@ -60,6 +57,13 @@ def by_artifact(version: ModelVersion, table: LabelledTable, text: str) -> Parts
     if not scaling_fits(version.contract, table.features[training]):
         how += "; the contract's scaling is not that of these training rows, so the table has changed since"
     return Parts(training, held_out, how)
+
+
+def read_split(text: str) -> tuple[list[str], list[str]]:
+    """The customers of the training part and those held out, each in the order of training."""
+    split = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    training, held_out = (split.loc[split["part"] == part, "customer_id"].tolist() for part in ("train", "test"))
+    return training, held_out
 
 
 def by_published_split(version: ModelVersion, table: LabelledTable) -> Parts:
@@ -89,8 +93,8 @@ def trained_customers(client: MlflowClient, version: ModelVersion, table: Labell
     text = read_artifact(client, version.run_id, SPLIT_ARTIFACT)
     if text is None:
         return 0
-    split = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    return int(np.isin(table.ids.astype(str), split.loc[split["part"] == "train", "customer_id"].to_numpy(str)).sum())
+    training, _ = read_split(text)
+    return int(np.isin(table.ids, training).sum())
 
 
 def known_rows(table: LabelledTable, training: LabelledTable) -> np.ndarray:

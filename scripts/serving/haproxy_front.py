@@ -75,8 +75,10 @@ class HaproxyFront:
         except FrontFailed:
             # Told, but perhaps not heard: what is not known to be open must not be left so
             undo = [f"set server {BACKEND}/{new.name} state maint"]
+            if old:
+                undo.append(f"set server {BACKEND}/{old.name} state ready")
             with suppress(FrontFailed):
-                self._command("; ".join(undo + ([f"set server {BACKEND}/{old.name} state ready"] if old else [])))
+                self._command("; ".join(undo))
             raise
         return served
 

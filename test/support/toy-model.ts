@@ -86,3 +86,16 @@ export function toyVersion(name: string, model: ToyModel, mean = 170): ToyVersio
 export function shiftedToy(shift: number): ToyModel {
   return ([height, visits, vip]) => toyLabel([(height as number) - shift, visits as number, vip as number]);
 }
+
+/** A version that wants two features, and refuses rows that have three. */
+export function narrowVersion(): ToyVersion {
+  const model: ToyModel = (vector) => {
+    if (vector.length !== 2) throw new Error('two features');
+    return toyLabel([vector[0] as number, vector[1] as number, 0]);
+  };
+  const contract = toyContract(([height, visits]) => model([height as number, visits as number]));
+  contract.model.version = '10';
+  contract.features.pop();
+  for (const row of contract.goldenRows) delete row.features['vip'];
+  return { contract, model };
+}

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { cp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,5 +41,5 @@ export async function keepTrained(home: string): Promise<void> {
 export async function giveUpTraining(): Promise<void> {
   if (folder === undefined) return;
   await rm(join(folder, 'unfinished'), { recursive: true, force: true });
-  rmSync(join(folder, 'lock'), { recursive: true, force: true });
+  await rm(join(folder, 'lock'), { recursive: true, force: true });
 }
